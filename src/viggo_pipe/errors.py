@@ -1,0 +1,5 @@
+"""The one exception that stands for bad input; every command turns it into one line on stderr and exit status 2."""
+
+
+class InputError(Exception):
+    """Bad input that the user can mend: the message is one line that says what, where and what to do."""

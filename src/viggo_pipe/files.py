@@ -1,0 +1,70 @@
+"""Writing files and folders so that a reader sees either the whole new content or none of it."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from viggo_pipe.errors import InputError
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+_NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@contextmanager
+def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
+    """Open `path` for writing; it appears, complete, when the block ends, and not at all when the block raises.
+
+    Text is UTF-8 with "\\n" line ends on every platform, so that the same content is the same bytes everywhere.
+
+    Raises:
+        InputError: there is no space left, or the folder cannot be written to.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    with _explaining(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(partial, mode, **text) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yield an empty folder to fill; it becomes `path`, in place of what stood there, when the block ends without error.
+
+    Raises:
+        InputError: there is no space left, or the parent folder cannot be written to.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with _explaining(path):
+        partial.mkdir(parents=True)
+        try:
+            yield partial
+            shutil.rmtree(path, ignore_errors=True)
+            os.replace(partial, path)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def _explaining(path: Path) -> Iterator[None]:
+    """Turn what a full or read-only disk raises into an InputError that names the path."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise InputError(f"no space left to write {path}: free some and run again; nothing was written") from error
+        if error.errno in _NOT_WRITABLE:
+            raise InputError(f"cannot write {path}: {error.strerror}; check the folder's permissions") from error
+        raise

@@ -1,0 +1,12 @@
+"""params.yaml, section `runtime`: knobs that cannot change a result; no stage declares them."""
+
+from typing import Literal
+
+from viggo_pipe.settings.section import Positive, Section
+
+
+class RuntimeSettings(Section):
+    """`progress`: a bar, plain lines, or a bar only on a terminal (auto). `log_steps`: optimizer steps a training log line."""
+
+    progress: Literal["auto", "bar", "plain"]
+    log_steps: Positive

@@ -1,0 +1,45 @@
+"""params.yaml, section `train`: optimization. Whatever can change the adapter stands here, not under `runtime`."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from viggo_pipe.settings.section import NotNegative, Positive, Section, Text
+
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+
+class TrainSettings(Section):
+    """Training through transformers' Trainer; the names without a word here mean what its arguments of that name mean.
+
+    `seed` seeds everything. `loss_on`: the tokens that are learnt. `epochs` or `max_steps` (optimizer steps) is null.
+    `batch_size`: rows a forward pass on one device. `accumulation`: forward passes an optimizer step.
+    `warmup`: optimizer steps, or below 1 a share of all. `eval_steps`: optimizer steps between losses on validation; null:
+    once, at the end. `keep_best`: end with the weights that had the lowest such loss, not with the last ones.
+    """
+
+    seed: NotNegative
+    loss_on: Literal["answer", "all"]
+    epochs: PositiveFloat | None
+    max_steps: Positive | None
+    batch_size: Positive
+    accumulation: Positive
+    eval_batch_size: Positive
+    eval_steps: Positive | None
+    keep_best: bool
+    learning_rate: PositiveFloat
+    schedule: Text
+    warmup: Annotated[float, Field(ge=0)]
+    optimizer: Text
+    weight_decay: Annotated[float, Field(ge=0)]
+    max_grad_norm: PositiveFloat
+    gradient_checkpointing: bool
+    group_by_length: bool
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.epochs is None) == (self.max_steps is None):
+            raise ValueError("set one of epochs and max_steps, and make the other null")
+        if self.warmup >= 1 and self.warmup != int(self.warmup):
+            raise ValueError("warmup is a share of all steps below 1, a whole number of steps from 1 on")
+        return self
