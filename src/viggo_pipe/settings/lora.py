@@ -1,8 +1,8 @@
 """params.yaml, section `lora`: the adapter's shape."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from viggo_pipe.settings.section import Positive, Section, Text
 
@@ -19,3 +19,9 @@ class LoraSettings(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)]
     target_modules: list[Text] | Text
     upper_layers: Positive | None
+
+    @model_validator(mode="after")
+    def _layers_need_names(self) -> Self:
+        if self.upper_layers is not None and isinstance(self.target_modules, str):
+            raise ValueError("upper_layers needs target_modules as a list of names, such as [q_proj, v_proj]")
+        return self

@@ -1,0 +1,81 @@
+"""The trained adapter on disk: peft's two files, made reproducible, and the prompt that it was trained with."""
+
+import json
+from pathlib import Path
+
+from peft import PeftModel
+from transformers import PreTrainedModel
+
+from viggo_pipe.base_model import BaseModel
+from viggo_pipe.errors import InputError
+from viggo_pipe.files import atomic_folder, atomic_write
+from viggo_pipe.settings.prompt import PromptSettings
+
+_CONFIG = "adapter_config.json"
+_WEIGHTS = "adapter_model.safetensors"
+_PROMPT = "prompt.json"
+
+
+def save_adapter(model: PeftModel, base: BaseModel, prompt: PromptSettings, folder: str | Path) -> None:
+    """Write adapter_model.safetensors, adapter_config.json and prompt.json, and nothing else, to `folder`.
+
+    The same weights give the same bytes: peft orders `target_modules` by hash, and names the base by its path on this
+    disk; here keys and modules are sorted, and the base is named by its Hub id or package.
+    """
+    with atomic_folder(folder) as partial:
+        model.save_pretrained(partial, safe_serialization=True)
+        for extra in set(partial.iterdir()) - {partial / _CONFIG, partial / _WEIGHTS}:
+            extra.unlink()
+        config = json.loads((partial / _CONFIG).read_text(encoding="utf-8"))
+        config["base_model_name_or_path"] = base.name
+        config["revision"] = base.revision
+        if isinstance(config["target_modules"], list):
+            config["target_modules"].sort()
+        _write_json(partial / _CONFIG, config)
+        _write_json(partial / _PROMPT, prompt.model_dump())
+
+
+def load_adapter(model: PreTrainedModel, base: BaseModel, folder: str | Path) -> PeftModel:
+    """Put the adapter in `folder` on `model`, for inference.
+
+    Raises:
+        InputError: there is no whole adapter, or it was trained on another base.
+    """
+    config = _read_json(Path(folder) / _CONFIG)
+    trained_on = (config.get("base_model_name_or_path"), config.get("revision"))
+    if trained_on != (base.name, base.revision):
+        raise InputError(
+            f"{folder} was trained on {_describe(*trained_on)}, but params.yaml's model is {_describe(base.name, base.revision)}; "
+            "use the params it was trained with, or train again: dvc repro train"
+        )
+    if not (Path(folder) / _WEIGHTS).is_file():
+        raise InputError(f"{folder} has no {_WEIGHTS}; train it with `dvc repro`, or fetch it with `dvc pull`")
+    return PeftModel.from_pretrained(model, folder, is_trainable=False)
+
+
+def adapter_prompt(folder: str | Path) -> PromptSettings:
+    """The prompt that the adapter in `folder` was trained with.
+
+    Raises:
+        InputError: there is no adapter.
+    """
+    return PromptSettings(**_read_json(Path(folder) / _PROMPT))
+
+
+def _describe(name: str | None, revision: str | None) -> str:
+    return f"{name} at {revision[:12]}" if revision else str(name)
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"no adapter: cannot read {path}; train one with `dvc repro`, or fetch it with `dvc pull`") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON ({error}); train again, or fetch the adapter anew with `dvc pull`") from error
+
+
+def _write_json(path: Path, content: dict) -> None:
+    with atomic_write(path) as file:
+        json.dump(content, file, indent=2, sort_keys=True)
+        file.write("\n")

@@ -1,0 +1,33 @@
+"""The small files that git keeps and DVC shows: metrics as JSON, plots as CSV. The same figures give the same bytes."""
+
+import csv
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from viggo_pipe.errors import InputError
+from viggo_pipe.files import atomic_write
+
+
+def write_metrics(path: str | Path, metrics: Mapping[str, float | int]) -> None:
+    """Write `metrics` as a flat JSON object, keys sorted."""
+    with atomic_write(path) as file:
+        json.dump(metrics, file, indent=2, sort_keys=True)
+        file.write("\n")
+
+
+def write_plot(path: str | Path, rows: Iterable[Mapping[str, str | float | int]]) -> None:
+    """Write `rows`, one at a time, under a header with the first row's keys, which all rows have.
+
+    Raises:
+        InputError: there is no row.
+    """
+    rows = iter(rows)
+    first = next(rows, None)
+    if first is None:
+        raise InputError(f"nothing to write to {path}: there is no row to plot")
+    with atomic_write(path) as file:
+        table = csv.DictWriter(file, fieldnames=list(first), lineterminator="\n")
+        table.writeheader()
+        table.writerow(first)
+        table.writerows(rows)

@@ -1,0 +1,59 @@
+"""Batched greedy generation."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from viggo_pipe.collation import pad_left
+from viggo_pipe.prompt import PromptEncoder
+from viggo_pipe.settings.generate import GenerateSettings
+
+
+@torch.inference_mode()
+def generate_answers(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    encoder: PromptEncoder,
+    sentences: Sequence[str],
+    settings: GenerateSettings,
+    on_batch: Callable[[int, int], None] = lambda sentences, tokens: None,
+) -> list[str]:
+    """Generate the first line that `model` writes after the prompt of each of `sentences`, in their order.
+
+    Decoding is greedy and stops a sentence at EOS, at the end of a line, or after `max_new_tokens`. Batches are made of
+    prompts of like length, so that little is padding.
+
+    Args:
+        on_batch: called after each batch with the numbers of its sentences and of the tokens generated for them.
+    """
+    model.eval()
+    prompts = [encoder.prompt(sentence) for sentence in sentences]
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    config = GenerationConfig(
+        do_sample=False,
+        max_new_tokens=settings.max_new_tokens,
+        eos_token_id=[tokenizer.eos_token_id, *_line_ends(tokenizer)],
+        bos_token_id=tokenizer.bos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    answers = [""] * len(prompts)
+    for start in range(0, len(order), settings.batch_size):
+        chosen = order[start : start + settings.batch_size]
+        batch = pad_left([prompts[index] for index in chosen], tokenizer.pad_token_id)
+        output = model.generate(
+            input_ids=batch["input_ids"].to(model.device),
+            attention_mask=batch["attention_mask"].to(model.device),
+            generation_config=config,
+        )
+        generated = output[:, batch["input_ids"].shape[1] :].cpu()
+        for index, token_ids in zip(chosen, generated.tolist(), strict=True):
+            answers[index] = encoder.decode(token_ids)
+        on_batch(len(chosen), int((generated != tokenizer.pad_token_id).sum()))
+    return answers
+
+
+def _line_ends(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The tokens that hold a line feed, on their own or with other characters."""
+    texts = tokenizer.batch_decode([[token_id] for token_id in range(len(tokenizer))])
+    return [token_id for token_id, text in enumerate(texts) if "\n" in text]

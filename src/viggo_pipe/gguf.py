@@ -1,0 +1,39 @@
+"""Turns a .gguf file into a folder in transformers' format."""
+
+import logging
+from pathlib import Path
+
+from viggo_pipe.errors import InputError
+from viggo_pipe.files import atomic_folder
+
+
+def convert_gguf(path: Path, folder: Path) -> None:
+    """Write the dequantized model of `path`, as bf16 safetensors, and its tokenizer to `folder`; all of it or nothing.
+
+    A model read from GGUF keeps the file's quantization about it: it can be neither saved nor quantized anew to NF4. A
+    plain copy can, and it loads in a second, where each reading of the GGUF file takes twenty.
+
+    Raises:
+        InputError: transformers cannot read the file.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    source = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(**source)
+        read = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+    except (ValueError, KeyError, OSError, NotImplementedError) as error:
+        raise InputError(f"{path} cannot be read as a GGUF model: {' '.join(str(error).split())}") from error
+    config = read.config
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    plain = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    plain.load_state_dict(read.state_dict())
+    plain.generation_config = read.generation_config
+    with atomic_folder(folder) as partial:
+        plain.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)

@@ -1,0 +1,59 @@
+"""Loads the base model's weights in the precision asked for."""
+
+import logging
+
+import torch
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from viggo_pipe.base_model import BaseModel
+from viggo_pipe.errors import InputError
+from viggo_pipe.settings.quantize import QuantizeSettings
+
+
+def best_device() -> torch.device:
+    """The first CUDA GPU, or the CPU."""
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def compute_dtype(settings: QuantizeSettings) -> torch.dtype:
+    """What matrix products are computed in: bf16, and fp32 for 32-bit weights."""
+    return torch.float32 if settings.bits == 32 else torch.bfloat16
+
+
+def load_model(base: BaseModel, settings: QuantizeSettings) -> PreTrainedModel:
+    """Load `base` onto the best device: 4-bit NF4 as in QLoRA (Dettmers et al. 2023, arXiv:2305.14314), bf16 or fp32.
+
+    Weights are loaded in the dtype that they are computed in: autocast would cast fp32 weights again at each decoding step.
+
+    Raises:
+        InputError: the weights are missing, damaged, or only there as pickles.
+    """
+    _quiet_libraries()
+    quantization = None
+    if settings.bits == 4:
+        quantization = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=settings.double_quant,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        )
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            base.folder,
+            dtype=compute_dtype(settings),
+            quantization_config=quantization,
+            device_map={"": best_device()},
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+        )
+    except (ValueError, OSError, KeyError) as error:
+        raise InputError(f"{base.name}: cannot load the weights in {base.folder}: {' '.join(str(error).split())}") from error
+
+
+def _quiet_libraries() -> None:
+    """Leave the terminal to the stage's own words; what matters of the libraries' comes as an exception."""
+    transformers_logging.disable_progress_bar()
+    for library in ("transformers", "bitsandbytes"):
+        logging.getLogger(library).setLevel(logging.ERROR)

@@ -1,0 +1,33 @@
+"""Reading predictions/*.jsonl: what the stage predict wrote, one example a line."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from viggo_pipe.errors import InputError
+from viggo_pipe.jsonl import read_jsonl
+
+
+class Prediction(NamedTuple):
+    """A sentence, its gold meaning representation, and the text that the model generated for it."""
+
+    id: str
+    sentence: str
+    reference: str
+    prediction: str
+
+
+def read_predictions(path: str | Path) -> Iterator[Prediction]:
+    """Yield the predictions in `path` in file order, one at a time.
+
+    Raises:
+        InputError: the file cannot be read, holds no line, or a line lacks one of the four texts.
+    """
+    number = 0
+    for number, row in enumerate(read_jsonl(path), start=1):
+        for field in Prediction._fields:
+            if not isinstance(row.get(field), str):
+                raise InputError(f"{path}, line {number}: {field!r} is missing or not a string; predict again: dvc repro")
+        yield Prediction(**{field: row[field] for field in Prediction._fields})
+    if not number:
+        raise InputError(f"{path} holds no predictions; predict again: dvc repro")

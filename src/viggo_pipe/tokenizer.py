@@ -1,0 +1,34 @@
+"""Loads the base model's tokenizer, set up the same way for every stage."""
+
+import os
+
+# The tokenizer's own threads gain nothing on short sentences, and it warns when a process that used them forks.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from viggo_pipe.base_model import BaseModel
+from viggo_pipe.errors import InputError
+
+
+def load_tokenizer(base: BaseModel) -> PreTrainedTokenizerBase:
+    """The tokenizer of `base`, padding on the left, with a pad token that is not EOS.
+
+    Pad = EOS is how models come to be trained never to stop: whatever masks the padding masks EOS too
+    (transformers#23530). Labels here are masked by length, and the pad token is another one all the same.
+
+    Raises:
+        InputError: the tokenizer cannot be read, or has no EOS token.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(base.folder, trust_remote_code=False, local_files_only=True)
+    except (ValueError, OSError, KeyError) as error:
+        raise InputError(f"{base.name}: no tokenizer can be read from {base.folder}: {' '.join(str(error).split())}") from error
+    if tokenizer.eos_token_id is None:
+        raise InputError(f"{base.name}: its tokenizer has no EOS token, so a model could not learn where an answer ends")
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token_id in (None, tokenizer.eos_token_id):
+        tokenizer.pad_token = tokenizer.unk_token or tokenizer.bos_token
+    if tokenizer.pad_token_id in (None, tokenizer.eos_token_id):
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(0)
+    return tokenizer

@@ -1,0 +1,206 @@
+"""QLoRA training through transformers' Trainer."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers.trainer_callback import PrinterCallback
+
+from viggo_pipe.collation import CausalCollator
+from viggo_pipe.errors import InputError
+from viggo_pipe.progress import Progress
+from viggo_pipe.prompt import Example
+from viggo_pipe.settings.lora import LoraSettings
+from viggo_pipe.settings.runtime import RuntimeSettings
+from viggo_pipe.settings.train import TrainSettings
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What training leaves behind.
+
+    Attributes:
+        model: the model with the trained adapter: the best one on validation under `keep_best`, else the last one.
+        losses: a dict for each point of the loss curve: `step`, and `loss` or `eval_loss`.
+        tokens: real (non-padding) tokens that were trained on.
+        seconds: seconds spent in the training loop, evaluations included.
+    """
+
+    model: PeftModel
+    losses: list[dict[str, float]]
+    tokens: int
+    seconds: float
+
+
+def add_adapter(model: PreTrainedModel, lora: LoraSettings, train: TrainSettings) -> PeftModel:
+    """Freeze `model` and put an untrained LoRA adapter (Hu et al. 2021, arXiv:2106.09685) on it.
+
+    Raises:
+        InputError: `lora` names modules or layers that the model does not have.
+    """
+    set_seed(train.seed)  # before the adapter's matrices are drawn
+    layers = model.config.num_hidden_layers
+    if lora.upper_layers is not None and lora.upper_layers > layers:
+        raise InputError(f"lora.upper_layers is {lora.upper_layers}, but the base model has {layers} layers")
+    if getattr(model, "is_loaded_in_4bit", False):
+        model = _prepare_for_kbit(model, train.gradient_checkpointing)
+    elif train.gradient_checkpointing:
+        model.enable_input_require_grads()
+    config = LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=lora.target_modules,
+        layers_to_transform=None if lora.upper_layers is None else list(range(layers - lora.upper_layers, layers)),
+        task_type="CAUSAL_LM",
+    )
+    # The columns that a batch keeps are a strided view, for which a CPU's matmul copies the whole head once a row.
+    model.get_output_embeddings().register_forward_pre_hook(lambda head, inputs: (inputs[0].contiguous(),))
+    try:
+        return get_peft_model(model, config)
+    except ValueError as error:
+        raise InputError(f"lora.target_modules {lora.target_modules!r}: {' '.join(str(error).split())}") from error
+
+
+def train_adapter(
+    model: PeftModel,
+    train_rows: Sequence[Example],
+    validation_rows: Sequence[Example],
+    pad_token_id: int,
+    settings: TrainSettings,
+    runtime: RuntimeSettings,
+) -> TrainingResult:
+    """Train the adapter of `model` on `train_rows`, with the loss on `validation_rows` each `eval_steps` and at the end.
+
+    Raises:
+        InputError: no row has a token to learn, or the optimizer or the schedule is not one that transformers knows.
+    """
+    rows = _with_something_to_learn(train_rows, settings)
+    validation = _with_something_to_learn(validation_rows, settings)
+    with tempfile.TemporaryDirectory(prefix="viggo-train-") as scratch:
+        arguments = _arguments(settings, runtime, scratch, len(rows))
+        curve = _LossCurve(runtime)
+        trainer = Trainer(
+            model=model,
+            args=arguments,
+            train_dataset=rows,
+            eval_dataset=validation,
+            data_collator=CausalCollator(pad_token_id, settings.loss_on),
+            callbacks=[curve],
+        )
+        # Trainer's own would print dicts and draw a bar on every output; _LossCurve does what is left of them.
+        trainer.remove_callback(PrinterCallback)
+        outcome = trainer.train()
+        if not curve.losses or "eval_loss" not in curve.losses[-1]:
+            trainer.evaluate()
+    return TrainingResult(model, curve.losses, curve.tokens, outcome.metrics["train_runtime"])
+
+
+def parameter_counts(model: PeftModel) -> dict[str, float | int]:
+    """`trainable_parameters`, `total_parameters` and `trainable_percent` of a model with its adapter.
+
+    True counts: a 4-bit weight holds two values a byte, which counting tensor elements would halve.
+    """
+    trainable, total = model.get_nb_trainable_parameters()
+    return {
+        "trainable_parameters": trainable,
+        "total_parameters": total,
+        "trainable_percent": round(100 * trainable / total, 4),
+    }
+
+
+def _prepare_for_kbit(model: PreTrainedModel, gradient_checkpointing: bool) -> PreTrainedModel:
+    """peft's k-bit preparation, less its cast of every 16-bit parameter to fp32 (peft#816).
+
+    Those parameters are frozen and were stored in 16 bits: the cast adds no precision, and costs memory and time in the
+    embeddings and the output head.
+    """
+    dtypes = {name: parameter.dtype for name, parameter in model.named_parameters()}
+    model = prepare_model_for_kbit_training(
+        model, use_gradient_checkpointing=gradient_checkpointing, gradient_checkpointing_kwargs={"use_reentrant": False}
+    )
+    for name, parameter in model.named_parameters():
+        if parameter.dtype != dtypes[name]:
+            parameter.data = parameter.data.to(dtypes[name])
+    return model
+
+
+def _with_something_to_learn(rows: Sequence[Example], settings: TrainSettings) -> list[Example]:
+    """Leave out rows whose answer was cut off whole: they have no label, and a batch of them would have the loss NaN."""
+    if settings.loss_on == "all":
+        return list(rows)
+    kept = [row for row in rows if row["answer_start"] < len(row["input_ids"])]
+    if len(kept) < len(rows):
+        print(f"left out {len(rows) - len(kept)} of {len(rows)} rows: truncation cut off their whole answer", flush=True)
+    if not kept:
+        raise InputError("no row has an answer left to learn: raise tokenize.max_length or shorten prompt.template")
+    return kept
+
+
+def _arguments(settings: TrainSettings, runtime: RuntimeSettings, folder: str, rows: int) -> TrainingArguments:
+    try:
+        return TrainingArguments(
+            output_dir=folder,
+            seed=settings.seed,
+            data_seed=settings.seed,
+            num_train_epochs=settings.epochs or 1,
+            max_steps=settings.max_steps or -1,
+            per_device_train_batch_size=settings.batch_size,
+            per_device_eval_batch_size=settings.eval_batch_size,
+            gradient_accumulation_steps=settings.accumulation,
+            learning_rate=settings.learning_rate,
+            lr_scheduler_type=settings.schedule,
+            warmup_steps=settings.warmup,
+            optim=settings.optimizer,
+            weight_decay=settings.weight_decay,
+            max_grad_norm=settings.max_grad_norm,
+            gradient_checkpointing=settings.gradient_checkpointing,
+            gradient_checkpointing_kwargs={"use_reentrant": False},
+            train_sampling_strategy="group_by_length" if settings.group_by_length else "random",
+            eval_strategy="no" if settings.eval_steps is None else "steps",
+            eval_steps=settings.eval_steps,
+            save_strategy="best" if settings.keep_best and settings.eval_steps else "no",
+            save_total_limit=1,
+            load_best_model_at_end=bool(settings.keep_best and settings.eval_steps),
+            metric_for_best_model="eval_loss",
+            logging_steps=runtime.log_steps,
+            prediction_loss_only=True,
+            remove_unused_columns=False,
+            report_to="none",
+            disable_tqdm=True,
+            use_cpu=not torch.cuda.is_available(),
+            dataloader_pin_memory=torch.cuda.is_available(),
+        )
+    except ValueError as error:
+        raise InputError(f"section train: {' '.join(str(error).split())}") from error
+
+
+class _LossCurve(TrainerCallback):
+    """Collects the loss curve and shows progress."""
+
+    def __init__(self, runtime: RuntimeSettings):
+        self.losses: list[dict[str, float]] = []
+        self.tokens = 0
+        self._runtime = runtime
+        self._progress: Progress | None = None
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self._progress = Progress("train", state.max_steps, self._runtime.progress)
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self._progress.advance(note=self._note())
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        for name in ("loss", "eval_loss"):
+            if name in logs:
+                self.losses.append({"step": state.global_step, name: round(logs[name], 6)})
+
+    def on_train_end(self, args, state, control, **kwargs):
+        self._progress.__exit__()
+
+    def _note(self) -> str:
+        latest = {name: value for point in self.losses for name, value in point.items() if name != "step"}
+        return ", ".join(f"{name} {value:.4f}" for name, value in latest.items())

@@ -1,0 +1,35 @@
+"""Stages score@base and score@tuned: metrics of the predictions, and tables of them by attribute and by dialogue act.
+
+python stages/score.py tuned
+"""
+
+import argparse
+import sys
+
+from viggo_pipe.dvc_files import write_metrics, write_plot
+from viggo_pipe.params import load_params
+from viggo_pipe.predictions import read_predictions
+from viggo_pipe.stage import run_stage
+from viggo_pipe.viggo_metric import ViggoMetric
+
+
+def main(which: str) -> None:
+    metric = ViggoMetric(load_params("score").score)
+    for row in read_predictions(f"predictions/{which}.jsonl"):
+        metric.add(prediction=row.prediction, reference=row.reference, sentences=row.sentence)
+    tally = metric.tally
+    metrics = metric.compute()
+
+    write_metrics(f"metrics/{which}.json", metrics)
+    write_plot(f"plots/{which}/attributes.csv", tally.by_attribute())
+    write_plot(f"plots/{which}/by_dialogue_act.csv", tally.by_dialogue_act())
+    write_plot(f"plots/{which}/dialogue_acts.csv", tally.dialogue_acts())
+    for name, value in metrics.items():
+        print(f"{name:<24}{value:>8}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Score predictions/WHICH.jsonl.")
+    parser.add_argument("which", choices=("base", "tuned"))
+    which = parser.parse_args().which
+    sys.exit(run_stage(f"score-{which}", lambda: main(which)))
