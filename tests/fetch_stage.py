@@ -81,7 +81,8 @@ def run_fetch(folder: Path, dataset: dict, **environment: str) -> subprocess.Com
 
 def hub_free_environment(folder: Path) -> dict[str, str]:
     """Our environment without its Hub settings and login, and with a Hub cache of its own in `folder`."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING", "TRANSFORMERS_"))}
+    theirs = ("HF_", "HUGGING", "TRANSFORMERS_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(theirs)}
     ours = {"PYTHONPATH": str(PROJECT / "src"), "HF_HOME": str(folder / "hf"), "NO_PROXY": "127.0.0.1"}
     # Telemetry would ask the server for more than the files, and wait for its answer.
     return kept | ours | {"HF_HUB_DISABLE_TELEMETRY": "1"}
@@ -103,4 +104,4 @@ def refused(done: subprocess.CompletedProcess, folder: Path) -> str:
 def raw_rows(folder: Path, split: str) -> list[dict]:
     """The rows that the stage wrote."""
     text = (folder / "data/raw" / f"{split}.jsonl").read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines()]
+    return [json.loads(line) for line in text.split("\n")[:-1]]

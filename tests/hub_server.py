@@ -86,11 +86,12 @@ class _Handler(BaseHTTPRequestHandler):
         """api/models/OWNER/NAME/revision/COMMIT, and .../tree/COMMIT."""
         _, kind, owner, name, what, commit = path.split("/")
         prefix = f"{'' if kind == 'models' else kind + '/'}{owner}/{name}/resolve/{commit}/"
-        files = {file.removeprefix(prefix): text for file, text in self.server.hub.files.items() if file.startswith(prefix)}
+        held = self.server.hub.files.items()
+        files = [(path.removeprefix(prefix), text) for path, text in held if path.startswith(prefix)]
         if what == "tree":
-            answer = [{"type": "file", "path": file, "size": len(text), "oid": _etag(text)} for file, text in files.items()]
+            answer = [{"type": "file", "path": file, "size": len(text), "oid": _etag(text)} for file, text in files]
         else:
-            answer = {"id": f"{owner}/{name}", "sha": commit, "siblings": [{"rfilename": file} for file in files]}
+            answer = {"id": f"{owner}/{name}", "sha": commit, "siblings": [{"rfilename": file} for file, _ in files]}
         self.send_response(200)
         self._end(json.dumps(answer).encode(), "application/json", True)
 

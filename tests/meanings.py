@@ -37,8 +37,9 @@ def meanings(draw, slot_lists=_SLOT_LISTS) -> str:
 def damaged(draw, text: str) -> str:
     """`text` with up to three characters taken out, put in or exchanged."""
     for _ in range(draw(st.integers(0, 3))):
-        at, until = draw(st.integers(0, len(text))), draw(st.integers(0, 2))
-        text = text[:at] + draw(st.sampled_from(["", ",", ", ", "[", "]", "(", ")", " ", "x", "\n"])) + text[at + until :]
+        at, out = draw(st.integers(0, len(text))), draw(st.integers(0, 2))
+        put = draw(st.sampled_from(["", ",", ", ", "[", "]", "(", ")", " ", "x", "\n"]))
+        text = text[:at] + put + text[at + out :]
     return text
 
 
@@ -58,5 +59,7 @@ def examples(draw) -> dict[str, str]:
     reordered = meanings(st.permutations(slot_list))
     prediction = draw(st.one_of(st.just(reference), damaged(reference), reordered, meanings(), anything))
     before, after = draw(st.sampled_from([("", ""), (" ", ""), ("\u00a0", "\n")]))
-    sentence = draw(st.sampled_from(["Portal 2 is a fast-paced\n shooter of 2011.", "THE SIMS,  3? STRASSE!", "", reference]))
+    sentence = draw(
+        st.sampled_from(["Portal 2: a fast-paced\n shooter of 2011.", "THE SIMS,  3? STRASSE!", "", reference])
+    )
     return {"id": "0", "sentence": sentence, "reference": reference, "prediction": before + prediction + after}

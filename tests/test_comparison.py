@@ -14,10 +14,11 @@ SETTINGS = ScoreSettings(bootstrap_resamples=5000, bootstrap_seed=0)
 
 
 def write(path, rights):
-    rows = [
-        {"id": str(n), "sentence": f"{n}?", "reference": f"inform(name[{n}])", "prediction": f"inform(name[{n}])" if right else "no"}
-        for n, right in enumerate(rights)
-    ]
+    rows = []
+    for n, right in enumerate(rights):
+        reference = f"inform(name[{n}])"
+        prediction = reference if right else "no"
+        rows.append({"id": str(n), "sentence": f"{n}?", "reference": reference, "prediction": prediction})
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 

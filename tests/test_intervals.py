@@ -35,7 +35,12 @@ def test_the_interval_of_a_ratio_of_sums_is_scipys():
 def test_the_same_seed_gives_the_same_interval_whatever_the_order_of_counting():
     one = bootstrap_interval({(1,): 150, (0,): 50}, share, SETTINGS)
     assert bootstrap_interval({(0,): 50, (1,): 150}, share, SETTINGS) == one
-    assert bootstrap_interval({(1,): 150, (0,): 50}, share, SETTINGS.model_copy(update={"bootstrap_resamples": 1000})) != one
+
+
+def test_seed_and_resamples_are_those_of_the_settings():
+    outcomes = {(1,): 150_000, (0,): 50_000}
+    settings = (ScoreSettings(bootstrap_resamples=n, bootstrap_seed=seed) for n, seed in [(100, 0), (100, 1), (101, 0)])
+    assert len({bootstrap_interval(outcomes, share, setting) for setting in settings}) == 3
 
 
 @pytest.mark.parametrize(("right", "expected"), [(0, 0.0), (200, 1.0)])

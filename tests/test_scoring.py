@@ -14,7 +14,9 @@ from viggo_pipe.settings.score import ScoreSettings
 from viggo_pipe.tally import Tally
 
 SENTENCE = "I liked the fast-paced shooter Portal 2 on PC and Xbox."
-REFERENCE = "give_opinion(name[Portal 2], rating[good], genres[puzzle, shooter], platforms[Xbox, PC], specifier[fast-paced])"
+REFERENCE = (
+    "give_opinion(name[Portal 2], rating[good], genres[puzzle, shooter], platforms[Xbox, PC], specifier[fast-paced])"
+)
 FEW_RESAMPLES = ScoreSettings(bootstrap_resamples=10, bootstrap_seed=0)
 
 
@@ -55,7 +57,13 @@ def test_an_exact_match_has_no_error():
         ("[Xbox, PC]", "[PC, Xbox]", [], [], [ErrorKind.WRONG_ORDER]),
         ("platforms[Xbox, PC]", "platforms[Xbox], platforms[PC]", [], [], [ErrorKind.WRONG_ORDER]),
         ("rating[good], ", "", [("rating", "good")], [], [ErrorKind.MISSING_ATTRIBUTE]),
-        ("rating[good]", "rating[good], esrb[T (for Teen)]", [], [("esrb", "T (for Teen)")], [ErrorKind.EXTRA_ATTRIBUTE]),
+        (
+            "rating[good]",
+            "rating[good], has_multiplayer[no]",
+            [],
+            [("has_multiplayer", "no")],
+            [ErrorKind.EXTRA_ATTRIBUTE],
+        ),
         ("rating[good]", "rating[good], rating[good]", [], [("rating", "good")], [ErrorKind.WRONG_VALUE]),
         (
             "rating[good]",
@@ -100,9 +108,13 @@ def test_what_does_not_parse_is_wrong_everywhere():
 
 
 def test_a_hallucinated_value_is_looked_for_without_case_and_white_space():
-    reference = "inform(name[The  SIMS 3], developer[Ea])"
+    reference = "inform(name[The  SIMS 3], developer[EA])"
     assert judge("Sea of the\nsims 3", reference, reference).hallucinated == ()
-    assert judge("The Sims", reference, reference).hallucinated == (Slot("name", "The  SIMS 3"), Slot("developer", "Ea"))
+    assert judge("STRASSE", "request(specifier[Straße])", "request(specifier[straße])").hallucinated == ()
+    assert judge("The Sims", reference, reference).hallucinated == (
+        Slot("name", "The  SIMS 3"),
+        Slot("developer", "EA"),
+    )
 
 
 def test_an_empty_value_is_known_only_where_it_is_asked_for():
@@ -112,7 +124,8 @@ def test_an_empty_value_is_known_only_where_it_is_asked_for():
 
 
 def test_a_reference_that_is_no_meaning_is_bad_input():
-    with pytest.raises(InputError, match=r"the reference 'inform\(name' is not a meaning representation.*at character 11.*mend it"):
+    message = r"the reference 'inform\(name' is not a meaning representation.*at character 11; mend it in the dataset"
+    with pytest.raises(InputError, match=message):
         judge("", "inform(name", "inform(name[x])")
 
 
@@ -136,7 +149,8 @@ def test_the_metrics_agree_with_the_independent_scorer(rows):
 def test_the_metrics_agree_with_the_independent_scorer_on_damaged_gold():
     source = random.Random(0)
     gold = viggo_rows()
-    swaps = [("inform", "suggest"), ("yes", "no"), ("good", "better"), ("PC", "pc"), (", ", ","), ("]", ""), ("20", "19"), ("name[", "title[")]
+    swaps = [("inform", "suggest"), ("yes", "no"), ("good", "better"), ("PC", "pc"), (", ", ","), ("]", "")]
+    swaps += [("20", "19"), ("name[", "title[")]
     rows = []
     for row in gold:
         prediction = source.choice([row["mr"], row["mr"], row["mr"], source.choice(gold)["mr"]])

@@ -46,6 +46,18 @@ def test_the_metrics():
     }
 
 
+def test_the_interval_of_slot_f1_is_its_own():
+    right = "inform(name[Doom], rating[good])"
+    pairs = [(right, right), (right, "inform(name[Doom], rating[poor])")] * 50
+    metrics = tally_of(pairs).metrics(SETTINGS)
+    assert (metrics["exact_match"], metrics["slot_f1"]) == (0.5, 0.75)
+    # Half of each example's slots are always right, so F1 varies half as much as exact match.
+    assert (metrics["slot_f1_low"], metrics["slot_f1_high"]) == (
+        0.5 + metrics["exact_match_low"] / 2,
+        0.5 + metrics["exact_match_high"] / 2,
+    )
+
+
 def test_nothing_to_score_is_bad_input():
     with pytest.raises(InputError, match="there is no prediction to score"):
         Tally().metrics(SETTINGS)

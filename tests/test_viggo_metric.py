@@ -80,7 +80,8 @@ metric.add_batch(**{COLUMNS})
 print(metric.compute()["examples"])
 """
     assert run(code, HOME=str(tmp_path), TMPDIR=str(tmp_path)) == "3\n"
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    # torch, which evaluate imports, makes an empty folder for temporary files.
+    assert {path.name for path in tmp_path.rglob("*")} <= {"torchinductor_root"}
 
 
 @pytest.mark.slow
@@ -94,7 +95,8 @@ from viggo_pipe.viggo_metric import ViggoMetric
 def rows(start, stop):
     for n in range(start, stop):
         reference = f"inform(name[Game {n}], genres[puzzle, shooter], specifier[{'long ' * 10}{n}])"
-        yield f"Game {n} is a long long puzzle", reference, reference.replace("puzzle", "arcade") if n % 3 else reference + ")"
+        prediction = reference.replace("puzzle", "arcade") if n % 3 else reference + ")"
+        yield f"Game {n} is a long long puzzle", reference, prediction
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -15,6 +15,7 @@ from platformdirs import user_cache_dir
 from viggo_pipe.errors import InputError
 from viggo_pipe.files import atomic_write
 from viggo_pipe.gguf import convert_gguf
+from viggo_pipe.hub import download_snapshot
 
 from viggo_pipe.settings.model import ModelSettings
 
@@ -49,7 +50,6 @@ def find_base_model(settings: ModelSettings, weights: bool = True) -> BaseModel:
         InputError: it cannot be downloaded, is not there, or does not have the checksum that params.yaml names.
     """
     if settings.source == "hub":
-        from viggo_pipe.hub import download_snapshot
         folder = download_snapshot(settings.repo, settings.revision, _MODEL_FILES if weights else _TOKENIZER_FILES)
         return BaseModel(folder, settings.repo, settings.revision)
     if settings.source == "package":

@@ -65,7 +65,7 @@ def read_pairs(first: str | Path, second: str | Path) -> Iterator[tuple[Predicti
     """Yield the predictions of two files for the same examples, one example at a time.
 
     Raises:
-        InputError: a file cannot be read, or the two differ in number, order, id, sentence or reference of their examples.
+        InputError: a file cannot be read, or the two differ in the number, ids, sentences or references of examples.
     """
     examples = zip_longest(read_predictions(first), read_predictions(second))
     for number, (one, other) in enumerate(examples, start=1):
@@ -75,7 +75,9 @@ def read_pairs(first: str | Path, second: str | Path) -> Iterator[tuple[Predicti
         for field in ("id", "sentence", "reference"):
             mine, theirs = getattr(one, field), getattr(other, field)
             if mine != theirs:
-                raise InputError(f"line {number}: {field} is {mine[:80]!r} in {first}, {theirs[:80]!r} in {second}; {_REMEDY}")
+                raise InputError(
+                    f"line {number}: {field} is {mine[:80]!r} in {first}, {theirs[:80]!r} in {second}; {_REMEDY}"
+                )
         yield one, other
 
 
@@ -83,8 +85,8 @@ def compare_base_and_tuned(base: str | Path, tuned: str | Path, settings: ScoreS
     """Compare two files of predictions, as metrics/comparison.json has it.
 
     `examples`, `both_right`, `only_base_right`, `only_tuned_right` and `both_wrong` count examples;
-    `exact_match_difference` is tuned less base, with its 95% paired bootstrap interval, `_low` and `_high`, to 4 decimals;
-    `mcnemar_p` has 4 significant digits.
+    `exact_match_difference` is tuned less base, with its 95% paired bootstrap interval, `_low` and `_high`, to 4
+    decimals; `mcnemar_p` has 4 significant digits.
 
     Raises:
         InputError: as `read_pairs`.

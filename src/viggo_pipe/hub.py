@@ -61,28 +61,21 @@ def download_snapshot(repo: str, revision: str, patterns: list[str], repo_type: 
         from huggingface_hub import HfApi, constants, snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
+        commit = {"revision": revision, "repo_type": repo_type}
+        unreachable = None
         try:
-            _ask_once(
-                lambda: HfApi().repo_info(
-                    repo, revision=revision, repo_type=repo_type, timeout=constants.HF_HUB_ETAG_TIMEOUT
-                )
-            )
-            online = True
+            _ask_once(lambda: HfApi().repo_info(repo, **commit, timeout=constants.HF_HUB_ETAG_TIMEOUT))
         except HfHubHTTPError:
             raise
         except (HTTPError, OfflineModeIsEnabled) as error:
-            online, unreachable = False, error
+            unreachable = error
         try:
-            folder = Path(
-                snapshot_download(
-                    repo, revision=revision, repo_type=repo_type, allow_patterns=patterns, local_files_only=not online
-                )
-            )
-        except LocalEntryNotFoundError:
-            if online:
-                raise
-            raise unreachable from None
-    if not folder.is_dir() or not any(folder.iterdir()):
+            offline = unreachable is not None
+            folder = Path(snapshot_download(repo, **commit, allow_patterns=patterns, local_files_only=offline))
+        except LocalEntryNotFoundError as error:
+            error.__cause__ = error.__cause__ or unreachable
+            raise
+    if not any(path for pattern in patterns for path in folder.rglob(pattern)):
         raise InputError(
             f"the {repo_type} {repo} at {revision[:12]} has none of the files {', '.join(patterns)}; name another one"
         )
@@ -156,10 +149,10 @@ def _check_environment() -> None:
 
 
 def _message(error: Exception, wanted: _Wanted) -> str:
-    from huggingface_hub import errors, get_token, is_offline_mode
+    from huggingface_hub import constants, errors, get_token
 
     if isinstance(error, errors.LocalEntryNotFoundError):
-        if is_offline_mode():
+        if constants.HF_HUB_OFFLINE:
             error = errors.OfflineModeIsEnabled()
         error = error.__cause__ or error
     section = wanted.repo_type

@@ -18,10 +18,11 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """The 95% percentile bootstrap interval (Efron 1979) of a statistic of sums over examples.
 
-    Drawing n examples with replacement, and adding up what they count, gives sums that depend only on how often each distinct
-    outcome is drawn; those numbers are multinomial. So this draws them instead of n indices: the same distribution as
-    `scipy.stats.bootstrap(method="percentile")`, at a cost that does not depend on n (a test compares the two). Where all
-    outcomes are the same, the interval is a point, as the bootstrap's always is; read 0 of n as "below about 3/n".
+    Drawing n examples with replacement, and adding up what they count, gives sums that depend only on how often each
+    distinct outcome is drawn; those numbers are multinomial. So this draws them instead of n indices: the same
+    distribution as `scipy.stats.bootstrap(method="percentile")`, at a cost that does not depend on n (a test compares
+    the two). Where all outcomes are the same, the interval is a point, as the bootstrap's always is; read 0 of n as
+    "below about 3/n".
 
     Args:
         outcomes: how many examples had each outcome, a tuple of d counts.

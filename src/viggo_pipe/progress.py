@@ -28,6 +28,10 @@ class Progress:
         return self
 
     def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the bar, or show the last plain line."""
         if self._bar is not None:
             self._bar.close()
         elif self.done != self.total or self._last_line != self._started:

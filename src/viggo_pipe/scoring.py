@@ -31,8 +31,8 @@ class ErrorKind(StrEnum):
 class Judgement:
     """How a prediction compares with its reference.
 
-    Slots here have single values: an entry of a list attribute is a slot of its own, so that one wrong platform among four
-    costs one slot, not all of them. A slot that is predicted twice and stands once in the reference is correct and extra.
+    Slots here have single values: an entry of a list attribute is a slot of its own, so that one wrong platform among
+    four costs one slot, not all of them. A slot predicted twice that stands once in the reference is correct and extra.
 
     Attributes:
         exact: the texts are equal, but for white space around them.
@@ -105,7 +105,8 @@ def exact_match(reference: str, prediction: str) -> bool:
 def judge(sentence: str, reference: str, prediction: str) -> Judgement:
     """Judge `prediction` for `sentence` against `reference`; white space around the two does not count.
 
-    A prediction that does not parse has no dialogue act and no slots. Time is linear in the lengths, but for sorting slots.
+    A prediction that does not parse has no dialogue act and no slots. Time is linear in the lengths, but for sorting
+    slots.
 
     Raises:
         InputError: `reference` is not a meaning representation.
@@ -138,7 +139,8 @@ def _parse_reference(reference: str) -> Meaning:
         return parse(reference.strip())
     except MeaningError as error:
         raise InputError(
-            f"the reference {reference[:80]!r} is not a meaning representation: {error}; mend it in the dataset, then `dvc repro`"
+            f"the reference {reference[:80]!r} is not a meaning representation: {error}; mend it in the dataset, then "
+            "`dvc repro`"
         ) from error
 
 

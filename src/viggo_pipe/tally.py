@@ -1,4 +1,4 @@
-"""Adds judgements up: the metrics, and the tables by attribute and by dialogue act, in memory that examples do not add to."""
+"""Adds judgements up, in memory that more examples do not add to: metrics, and tables by attribute and dialogue act."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -65,11 +65,11 @@ class Tally:
           `exact_match_high`: its 95% bootstrap interval.
         - `exact_match_unordered`: share that match but for the order of slots and of the values in a list.
         - `dialogue_act_accuracy`: share with the reference's dialogue act.
-        - `slot_precision`, `slot_recall`, `slot_f1`: of slots, micro-averaged; `slot_f1_low` and `slot_f1_high` as above.
+        - `slot_precision`, `slot_recall`, `slot_f1`: of slots, micro-averaged; `slot_f1_low`, `slot_f1_high` as above.
         - `attribute_set_accuracy`: share with the reference's set of attributes, whatever the values.
         - `well_formed`: share that parse.
         - `in_ontology`: share that parse and hold only ViGGO's dialogue acts, attributes and closed values.
-        - `hallucinated_values`: of the values predicted for open attributes, the share that do not stand in the sentence.
+        - `hallucinated_values`: of the values predicted for open attributes, the share not standing in the sentence.
 
         Raises:
             InputError: no example was added.
@@ -87,13 +87,13 @@ class Tally:
         }
 
     def by_dialogue_act(self) -> Iterator[dict[str, str | float | int]]:
-        """The metrics, less intervals, of the examples of each dialogue act of the references, in the ontology's order."""
+        """The metrics, less intervals, for each dialogue act that references have, in the ontology's order."""
         for act in (*DIALOGUE_ACTS, OUTSIDE_ONTOLOGY):
             if act in self._by_act:
                 yield {"dialogue_act": act, **_shares(self._by_act[act])}
 
     def by_attribute(self) -> Iterator[dict[str, str | float | int]]:
-        """`attribute`, `precision`, `recall`, `f1` of its slots, and their number in the references, `gold`, and `predicted`.
+        """`attribute`, `precision`, `recall`, `f1`, and how many slots with it are `gold` and `predicted`.
 
         All of ViGGO's attributes, in the ontology's order, and one row for others if there are any.
         """
@@ -111,7 +111,7 @@ class Tally:
                 }
 
     def dialogue_acts(self) -> Iterator[dict[str, str]]:
-        """`actual` and `predicted` dialogue act of each example, sorted: DVC's template `confusion` counts equal rows itself."""
+        """`actual` and `predicted` dialogue act of each example, sorted; DVC's template `confusion` counts them."""
         for (actual, predicted), count in sorted(self._acts.items()):
             for _ in range(count):
                 yield {"actual": actual, "predicted": predicted}
@@ -155,5 +155,5 @@ def _ratio(part: int, whole: int) -> float:
 
 
 def _f1(correct: np.ndarray, missing: np.ndarray, extra: np.ndarray) -> np.ndarray:
-    """Slot F1 of each resample, 0 where there are no slots at all."""
-    return 2 * correct / np.maximum(2 * correct + missing + extra, 1)
+    """Slot F1 of each resample; no denominator is 0, since every reference has a slot."""
+    return 2 * correct / (2 * correct + missing + extra)

@@ -11,9 +11,11 @@ import pyarrow.parquet as pq
 from viggo_pipe.errors import InputError
 from viggo_pipe.files import atomic_write
 from viggo_pipe.prompt import Example, PromptEncoder
+from viggo_pipe.settings.prompt import PromptSettings
 from viggo_pipe.settings.tokenize import TokenizeSettings
 
 _SCHEMA = pa.schema({"id": pa.string(), "input_ids": pa.list_(pa.int32()), "answer_start": pa.int32()})
+_PROMPT_KEY = b"viggo_prompt"
 
 
 @dataclass(frozen=True)
@@ -73,28 +75,33 @@ def tokenize_rows(rows: Iterable[dict], encoder: PromptEncoder, settings: Tokeni
     return TokenizedSplit(ids, examples, figures)
 
 
-def write_tokens(split: TokenizedSplit, path: str | Path) -> None:
-    """Write columns `id`, `input_ids` (int32 list) and `answer_start` (int32); the same rows give the same bytes."""
+def write_tokens(split: TokenizedSplit, prompt: PromptSettings, path: str | Path) -> None:
+    """Write columns `id`, `input_ids` (int32 list) and `answer_start` (int32); the same rows give the same bytes.
+
+    The file's metadata holds the prompt, which the trained adapter takes along.
+    """
     columns = {
         "id": split.ids,
         "input_ids": [example["input_ids"] for example in split.examples],
         "answer_start": [example["answer_start"] for example in split.examples],
     }
     with atomic_write(path, "wb") as file:
-        pq.write_table(pa.table(columns, schema=_SCHEMA), file, compression="zstd")
+        schema = _SCHEMA.with_metadata({_PROMPT_KEY: prompt.model_dump_json()})
+        pq.write_table(pa.table(columns, schema=schema), file, compression="zstd")
 
 
-def read_tokens(path: str | Path) -> list[Example]:
-    """Read the rows that `write_tokens` wrote, in order.
+def read_tokens(path: str | Path) -> tuple[list[Example], PromptSettings]:
+    """Read the rows that `write_tokens` wrote, in order, and the prompt that they were made with.
 
     Raises:
         InputError: the file is missing or is not such a file.
     """
     try:
         table = pq.read_table(path, columns=["input_ids", "answer_start"])
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"cannot read {path} ({error}); run the stage tokenize, or `dvc pull`") from error
-    return table.to_pylist()
+        prompt = PromptSettings.model_validate_json(table.schema.metadata[_PROMPT_KEY])
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"cannot read {path} ({' '.join(str(error).split())}); run `dvc repro tokenize`, or `dvc pull`") from error
+    return table.to_pylist(), prompt
 
 
 def _nearest_rank(values: Sequence[int], share: float) -> int:

@@ -24,13 +24,15 @@ class TrainingResult:
 
     Attributes:
         model: the model with the trained adapter: the best one on validation under `keep_best`, else the last one.
-        losses: a dict for each point of the loss curve: `step`, and `loss` or `eval_loss`.
+        losses: the loss curve: `step` with `train_loss` or `validation_loss`, the other one being an empty string.
+        validation_loss: the loss on validation that `model` has.
         tokens: real (non-padding) tokens that were trained on.
         seconds: seconds spent in the training loop, evaluations included.
     """
 
     model: PeftModel
-    losses: list[dict[str, float]]
+    losses: list[dict[str, str | float]]
+    validation_loss: float
     tokens: int
     seconds: float
 
@@ -94,9 +96,10 @@ def train_adapter(
         # Trainer's own would print dicts and draw a bar on every output; _LossCurve does what is left of them.
         trainer.remove_callback(PrinterCallback)
         outcome = trainer.train()
-        if not curve.losses or "eval_loss" not in curve.losses[-1]:
-            trainer.evaluate()
-    return TrainingResult(model, curve.losses, curve.tokens, outcome.metrics["train_runtime"])
+        # Of the weights that are kept: under keep_best they need not be the last ones.
+        validation_loss = trainer.evaluate()["eval_loss"]
+    tokens = round(trainer.state.epoch * sum(len(row["input_ids"]) for row in rows))
+    return TrainingResult(model, curve.losses, validation_loss, tokens, outcome.metrics["train_runtime"])
 
 
 def parameter_counts(model: PeftModel) -> dict[str, float | int]:
@@ -182,8 +185,7 @@ class _LossCurve(TrainerCallback):
     """Collects the loss curve and shows progress."""
 
     def __init__(self, runtime: RuntimeSettings):
-        self.losses: list[dict[str, float]] = []
-        self.tokens = 0
+        self.losses: list[dict[str, str | float]] = []
         self._runtime = runtime
         self._progress: Progress | None = None
 
@@ -194,13 +196,14 @@ class _LossCurve(TrainerCallback):
         self._progress.advance(note=self._note())
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        for name in ("loss", "eval_loss"):
+        for name, column in (("loss", "train_loss"), ("eval_loss", "validation_loss")):
             if name in logs:
-                self.losses.append({"step": state.global_step, name: round(logs[name], 6)})
+                empty = {"step": state.global_step, "train_loss": "", "validation_loss": ""}
+                self.losses.append(empty | {column: round(logs[name], 6)})
 
     def on_train_end(self, args, state, control, **kwargs):
-        self._progress.__exit__()
+        self._progress.close()
 
     def _note(self) -> str:
-        latest = {name: value for point in self.losses for name, value in point.items() if name != "step"}
-        return ", ".join(f"{name} {value:.4f}" for name, value in latest.items())
+        latest = [f"loss {point['train_loss']:.3f}" for point in self.losses if point["train_loss"] != ""]
+        return latest[-1] if latest else ""

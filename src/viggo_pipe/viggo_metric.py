@@ -10,9 +10,12 @@ from viggo_pipe.scoring import judge
 from viggo_pipe.settings.score import ScoreSettings
 from viggo_pipe.tally import Tally
 
-_CITATION = "Juraska, Bowden, Walker: ViGGO: A Video Game Corpus for Data-To-Text Generation in Open-Domain Conversation, INLG 2019"
+_CITATION = (
+    "Juraska, Bowden, Walker: ViGGO: A Video Game Corpus for Data-To-Text Generation in Open-Domain Conversation, "
+    "INLG 2019 (W19-8623)"
+)
 _INPUTS = """
-Inputs, each a list of strings of one length: `predictions`, and `references`, meaning representations in ViGGO's syntax, and
+Inputs, lists of strings of one length: `predictions`, and `references`, meaning representations in ViGGO's syntax, and
 `sentences`, the texts that they were generated for. `compute` returns what `viggo_pipe.tally.Tally.metrics` describes.
 """
 
@@ -20,8 +23,8 @@ Inputs, each a list of strings of one length: `predictions`, and `references`, m
 class ViggoMetric(evaluate.Metric):
     """Scores predicted meaning representations; add them one by one, in batches, or all at once with `compute`.
 
-    evaluate's own `compute` reads every input back into memory. This one judges an example when it is added and keeps counts
-    only: memory does not grow with the examples, time is linear in them, and no cache file is written.
+    evaluate's own `compute` reads every input back into memory. This one judges an example when it is added and keeps
+    counts only: memory does not grow with the examples, time is linear in them, and no cache file is written.
 
     Attributes:
         tally: what was added since the last `compute`, for the tables by attribute and by dialogue act.

@@ -1,0 +1,47 @@
+# `make repro` and `make test` do everything on a machine that has git, make, Python 3.11 or newer and a package index.
+
+PYTHON ?= python3
+VENV ?= .venv
+# Another package index to take torch from, such as one that offers builds for one kind of GPU, or for none.
+TORCH_INDEX ?=
+
+BIN = $(VENV)/bin
+RUN = PATH="$(abspath $(BIN)):$$PATH" DVC_NO_ANALYTICS=1 HF_HUB_DISABLE_TELEMETRY=1
+NO_GPU = not gpu and not viggo and not browser
+
+.PHONY: help env repro test test-fast test-viggo lint format constraints clean
+
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+env: $(VENV)/.installed  ## install the pinned environment into .venv
+
+repro: env  ## check the configuration, then run the pipeline and show its metrics
+	@$(RUN) viggo check
+	@$(RUN) dvc repro
+	@$(RUN) dvc metrics show metrics/base.json metrics/tuned.json
+
+test: env  ## run the fast and the slow tests
+	@$(RUN) python -m pytest -m "$(NO_GPU)"
+
+test-fast: env  ## run the fast tests
+	@$(RUN) python -m pytest
+
+test-viggo: env  ## run the tests on the real ViGGO files, which VIGGO_DATA names
+	@$(RUN) python -m pytest -m "viggo and not gpu and not browser"
+
+lint: env  ## check style
+	@$(RUN) ruff check . && $(RUN) ruff format --check .
+
+format: env  ## mend style
+	@$(RUN) ruff check --fix . && $(RUN) ruff format .
+
+constraints:  ## pin anew every version that a fresh install of the ranges in pyproject.toml takes
+	@PYTHON="$(PYTHON)" TORCH_INDEX="$(TORCH_INDEX)" sh tools/constraints.sh
+
+clean:  ## remove the environment and what the runs left, but no result
+	rm -rf $(VENV) runs .pytest_cache .hypothesis .ruff_cache
+
+$(VENV)/.installed: pyproject.toml constraints.txt tools/install.sh
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" TORCH_INDEX="$(TORCH_INDEX)" sh tools/install.sh
+	@touch $@

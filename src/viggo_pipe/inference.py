@@ -1,0 +1,46 @@
+"""From sentences to meaning representations: the base model, or the base model with a trained adapter."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from viggo_pipe.adapter import adapter_prompt, load_adapter
+from viggo_pipe.base_model import find_base_model
+from viggo_pipe.generation import generate_answers
+from viggo_pipe.model_loading import load_model
+from viggo_pipe.prompt import PromptEncoder
+from viggo_pipe.settings.generate import GenerateSettings
+from viggo_pipe.settings.model import ModelSettings
+from viggo_pipe.settings.prompt import PromptSettings
+from viggo_pipe.settings.quantize import QuantizeSettings
+from viggo_pipe.tokenizer import load_tokenizer
+
+
+class Parser:
+    """Parses sentences with the base model of params.yaml and, where `adapter` names its folder, a trained adapter.
+
+    The prompt is the one that the adapter was trained with, and params.yaml's for the base model alone.
+
+    Raises:
+        InputError: the base model or the adapter is not to be had, or they do not belong together.
+    """
+
+    def __init__(
+        self, model: ModelSettings, quantize: QuantizeSettings, prompt: PromptSettings, adapter: str | Path | None = None
+    ):
+        if adapter is not None:
+            prompt = adapter_prompt(adapter)
+        base = find_base_model(model)
+        self._tokenizer = load_tokenizer(base)
+        self._encoder = PromptEncoder(self._tokenizer, prompt)
+        self._model = load_model(base, quantize)
+        if adapter is not None:
+            self._model = load_adapter(self._model, base, adapter)
+
+    def parse(
+        self,
+        sentences: Sequence[str],
+        settings: GenerateSettings,
+        on_batch: Callable[[int, int], None] = lambda sentences, tokens: None,
+    ) -> list[str]:
+        """What the model answers to each of `sentences`, in their order; see `generate_answers`."""
+        return generate_answers(self._model, self._tokenizer, self._encoder, sentences, settings, on_batch)

@@ -1,0 +1,43 @@
+"""Profiles: complete params files under profiles/, one of which stands as params.yaml."""
+
+import difflib
+from pathlib import Path
+
+import yaml
+
+from viggo_pipe.errors import InputError
+from viggo_pipe.files import atomic_write
+from viggo_pipe.params import PARAMS_FILE, load_params
+
+PROFILES = Path("profiles")
+
+
+def use_profile(name: str) -> Path:
+    """Validate profiles/NAME.yaml, copy it over params.yaml and return its path.
+
+    Raises:
+        InputError: there is no such profile, or it is not valid; params.yaml is left as it was.
+    """
+    known = sorted(path.stem for path in PROFILES.glob("*.yaml"))
+    if not known:
+        raise InputError("there is no folder profiles/ with profiles here; run in the project's folder")
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+        raise InputError(f"unknown profile {name!r}; {hint}")
+    path = PROFILES / f"{name}.yaml"
+    load_params(path=path)
+    with atomic_write(PARAMS_FILE) as file:
+        file.write(path.read_text(encoding="utf-8"))
+    return path
+
+
+def current_profile() -> str | None:
+    """The name of the profile that params.yaml is a copy of, comments aside; None where it was changed."""
+
+
+    content = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
+    for path in sorted(PROFILES.glob("*.yaml")):
+        if yaml.safe_load(path.read_text(encoding="utf-8")) == content:
+            return path.stem
+    return None

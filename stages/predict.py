@@ -1,0 +1,48 @@
+"""Stages predict@base and predict@tuned: what the model answers to each sentence of a split.
+
+python stages/predict.py tuned
+"""
+
+import argparse
+import sys
+import time
+
+from viggo_pipe.inference import Parser
+from viggo_pipe.jsonl import read_jsonl, write_jsonl
+from viggo_pipe.params import load_params
+from viggo_pipe.progress import Progress
+from viggo_pipe.stage import run_stage
+
+
+def main(which: str) -> dict[str, float]:
+    params = load_params("model", "quantize", "prompt", "generate")
+    rows = list(read_jsonl(f"data/raw/{params.generate.split}.jsonl"))
+    parser = Parser(params.model, params.quantize, params.prompt, "models/adapter" if which == "tuned" else None)
+
+    generated, started = 0, time.perf_counter()
+    with Progress(f"predict {which}", len(rows), params.runtime.progress) as progress:
+
+        def on_batch(sentences: int, tokens: int) -> None:
+            nonlocal generated
+            generated += tokens
+            progress.advance(sentences)
+
+        answers = parser.parse([row["sentence"] for row in rows], params.generate, on_batch)
+    seconds = time.perf_counter() - started
+
+    write_jsonl(
+        f"predictions/{which}.jsonl",
+        (
+            {"id": row["id"], "sentence": row["sentence"], "reference": row["meaning_representation"], "prediction": answer}
+            for row, answer in zip(rows, answers, strict=True)
+        ),
+    )
+    print(f"predictions/{which}.jsonl: {len(rows):,} sentences of {params.generate.split}, {generated:,} tokens in {seconds:.0f} s")
+    return {"generation_seconds": round(seconds, 2), "tokens_per_second": round(generated / seconds, 1)}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Predict generate.split with the base or the tuned model.")
+    parser.add_argument("which", choices=("base", "tuned"))
+    which = parser.parse_args().which
+    sys.exit(run_stage(f"predict-{which}", lambda: main(which)))

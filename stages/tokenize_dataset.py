@@ -1,0 +1,36 @@
+"""Stage tokenize: the training and validation rows as token ids, and how long they are.
+
+python stages/tokenize_dataset.py
+"""
+
+import sys
+
+from viggo_pipe.base_model import find_base_model
+from viggo_pipe.dvc_files import write_metrics
+from viggo_pipe.jsonl import read_jsonl
+from viggo_pipe.params import load_params
+from viggo_pipe.prompt import PromptEncoder
+from viggo_pipe.stage import run_stage
+from viggo_pipe.tokenizer import load_tokenizer
+from viggo_pipe.tokens import tokenize_rows, write_tokens
+
+
+def main() -> None:
+    params = load_params("model", "prompt", "tokenize")
+    encoder = PromptEncoder(load_tokenizer(find_base_model(params.model, weights=False)), params.prompt)
+    splits = {
+        split: tokenize_rows(read_jsonl(f"data/raw/{split}.jsonl"), encoder, params.tokenize, split)
+        for split in ("train", "validation")
+    }
+    for split, tokenized in splits.items():
+        write_tokens(tokenized, params.prompt, f"data/tokenized/{split}.parquet")
+        figures = tokenized.statistics
+        print(
+            f"data/tokenized/{split}.parquet: {figures['kept_rows']:,} of {figures['rows']:,} rows, {figures['mean_tokens']} tokens "
+            f"on average, at most {figures['max_tokens']}; {figures['truncated_rows']} truncated"
+        )
+    write_metrics("metrics/tokens.json", {split: tokenized.statistics for split, tokenized in splits.items()})
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage("tokenize", main))
