@@ -154,8 +154,8 @@ def test_the_canonical_form_does_not_depend_on_the_order(text, random):
 
 
 @pytest.mark.viggo
-def test_every_gold_meaning_round_trips_and_is_canonical():
-    texts = [row["mr"] for row in viggo_rows()]
+def test_every_gold_meaning_round_trips_and_is_canonical(viggo_folder):
+    texts = [row["mr"] for row in viggo_rows(viggo_folder)]
     assert len(texts) == 6900
     assert [text for text in texts if str(parse(text)) != text] == []
     assert [text for text in texts if str(canonical(parse(text))) != text] == []

@@ -8,8 +8,8 @@ from viggo_pipe.ontology import ATTRIBUTES, CLOSED_VALUES, DIALOGUE_ACTS, LIST_A
 
 
 @pytest.fixture(scope="module")
-def gold():
-    return [parse(row["mr"]) for row in viggo_rows()]
+def gold(viggo_folder):
+    return [parse(row["mr"]) for row in viggo_rows(viggo_folder)]
 
 
 def test_every_attribute_is_either_open_or_closed():

@@ -146,9 +146,9 @@ def test_the_metrics_agree_with_the_independent_scorer(rows):
 
 @pytest.mark.slow
 @pytest.mark.viggo
-def test_the_metrics_agree_with_the_independent_scorer_on_damaged_gold():
+def test_the_metrics_agree_with_the_independent_scorer_on_damaged_gold(viggo_folder):
     source = random.Random(0)
-    gold = viggo_rows()
+    gold = viggo_rows(viggo_folder)
     swaps = [("inform", "suggest"), ("yes", "no"), ("good", "better"), ("PC", "pc"), (", ", ","), ("]", "")]
     swaps += [("20", "19"), ("name[", "title[")]
     rows = []
@@ -162,8 +162,10 @@ def test_the_metrics_agree_with_the_independent_scorer_on_damaged_gold():
 
 
 @pytest.mark.viggo
-def test_gold_predictions_are_perfect_but_for_three_values_that_their_sentences_spell_otherwise():
-    rows = [{"sentence": row["ref"], "reference": row["mr"], "prediction": row["mr"]} for row in viggo_rows()]
+def test_gold_predictions_are_perfect_but_for_three_values_that_their_sentences_spell_otherwise(viggo_folder):
+    rows = [
+        {"sentence": row["ref"], "reference": row["mr"], "prediction": row["mr"]} for row in viggo_rows(viggo_folder)
+    ]
     judgements = [judge(**row) for row in rows]
     assert [slot for judgement in judgements for slot in judgement.hallucinated] == [
         Slot("release_year", "2009"),
