@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from viggo_pipe.collation import pad_left
+from viggo_pipe.collation import pad
 from viggo_pipe.prompt import PromptEncoder
 from viggo_pipe.settings.generate import GenerateSettings
 
@@ -40,7 +40,7 @@ def generate_answers(
     answers = [""] * len(prompts)
     for start in range(0, len(order), settings.batch_size):
         chosen = order[start : start + settings.batch_size]
-        batch = pad_left([prompts[index] for index in chosen], tokenizer.pad_token_id)
+        batch = pad([prompts[index] for index in chosen], tokenizer.pad_token_id, "left")
         output = model.generate(
             input_ids=batch["input_ids"].to(model.device),
             attention_mask=batch["attention_mask"].to(model.device),

@@ -27,6 +27,7 @@ _ACT_WEIGHTS = {
 }
 _TITLE_SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
 _DESCRIBING = ("release_year", "developer", "esrb", "genres", "player_perspective", "has_multiplayer", "platforms")
+_QUESTIONS = tuple((attribute, question) for attribute, asked in text.ATTRIBUTE_QUESTIONS.items() for question in asked)
 _PLATFORM_LISTS = (
     ("PC",), ("PlayStation",), ("Xbox",), ("Nintendo",), ("Nintendo Switch",), ("PlayStation", "PC"), ("PlayStation", "Xbox"),
     ("Xbox", "PC"), ("Nintendo Switch", "PC"), ("PlayStation", "Xbox", "PC"),
@@ -52,24 +53,23 @@ class _Draw:
 
     def __init__(self, seed: str):
         self._random = random.Random(seed)
+        self._decks: dict[str, list] = {}
 
     def below(self, bound: int) -> int:
         return int(self._random.random() * bound)
-
-    def one(self, items: Sequence):
-        return items[self.below(len(items))]
 
     def some(self, items: Sequence, count: int) -> list:
         left = list(items)
         return [left.pop(self.below(len(left))) for _ in range(count)]
 
-    def weighted(self, weights: dict[str, int]) -> str:
-        point = self.below(sum(weights.values()))
-        for item, weight in weights.items():
-            point -= weight
-            if point < 0:
-                return item
-        raise AssertionError("unreachable: the point lies below the sum of the weights")
+    def one(self, items: Sequence):
+        return items[self.below(len(items))]
+
+    def deal(self, deck: str, cards: Sequence):
+        """A card of the named deck, which is shuffled anew when it is empty: in the long run all cards come equally often."""
+        if not self._decks.get(deck):
+            self._decks[deck] = self.some(cards, len(cards))
+        return self._decks[deck].pop()
 
 
 class _Writer:
@@ -82,7 +82,7 @@ class _Writer:
         rows, seen = [], set()
         while len(rows) < count:
             meaning, sentence = self._utterance()
-            # Attribute questions have no slot values to vary them: a few may come twice, any other sentence may not.
+            # Questions about an attribute have nothing to vary them: a few may come twice, no other sentence may.
             if sentence in seen and meaning.act != "request_attribute":
                 continue
             seen.add(sentence)
@@ -90,97 +90,83 @@ class _Writer:
         return rows
 
     def _utterance(self) -> tuple[Meaning, str]:
-        act, draw = self._draw.weighted(_ACT_WEIGHTS), self._draw
+        draw = self._draw
+        act = draw.deal("act", [act for act, weight in _ACT_WEIGHTS.items() for _ in range(weight)])
         if act == "request_attribute":
-            attribute = draw.one(list(text.ATTRIBUTE_QUESTIONS))
-            return Meaning(act, (Slot(attribute, ""),)), self._softly(draw.one(text.ATTRIBUTE_QUESTIONS[attribute]))
-        slots: dict[str, str] = {}
-        if act not in {"request", "request_explanation"}:
-            slots["name"] = draw.one(self._titles)
-        if act in {"give_opinion", "verify_attribute", "request_explanation"}:
-            slots["rating"] = draw.one(CLOSED_VALUES["rating"])
-        if act == "request":
-            slots["specifier"] = draw.one(text.SPECIFIERS)
-        described = {attribute: self._value(attribute) for attribute in self._attributes(act)}
-        closing = self._inform_extras(slots, described) if act == "inform" else ""
-        sentence = self._frame(act, slots).format(
+            attribute, question = draw.deal("question", _QUESTIONS)
+            return Meaning(act, (Slot(attribute, ""),)), self._softly(question)
+        slots, described = self._slots(act)
+        rating = slots.get("rating")
+        sentence = draw.deal(act, text.FRAMES[act]).format(
             **slots,
+            feel=text.FEELINGS.get(rating),
+            felt=text.PAST_FEELINGS.get(rating),
             game=self._describe(described, "game"),
             games=self._describe(described, "games"),
-            a_game=_with_article(self._rated(act, slots) + self._describe(described, "game")),
-            the_game="the " + self._describe(described, "game"),
+            a_game=_with_article(f"{_adjective(act, rating)}{self._describe(described, 'game')}"),
+            the_game=f"the {self._describe(described, 'game')}",
         )
         meaning = canonical(Meaning(act, tuple(Slot(*item) for item in (slots | described).items())))
-        return meaning, (sentence if act == "inform" else self._softly(sentence)) + closing
+        return meaning, sentence + self._availability(slots) if act == "inform" else self._softly(sentence)
 
-    def _attributes(self, act: str) -> list[str]:
-        count = 1 + self._draw.below(3 if act == "inform" else 2)
-        return self._draw.some(_DESCRIBING, count)
-
-    def _inform_extras(self, slots: dict[str, str], described: dict[str, str]) -> str:
-        """Give an `inform` what only it has: a rating, a release to come, availability; return its second sentence."""
-        draw = self._draw
-        if draw.below(2):
-            slots["rating"] = draw.one(CLOSED_VALUES["rating"])
-        if draw.below(6) == 0:
+    def _slots(self, act: str) -> tuple[dict[str, str], dict[str, str]]:
+        """The slots that the frame words, and those that describe a game."""
+        draw, slots = self._draw, {}
+        described = {attribute: self._value(attribute) for attribute in draw.some(_DESCRIBING, 1 + draw.below(2))}
+        if act not in {"request", "request_explanation"}:
+            slots["name"] = draw.deal("name", self._titles)
+        if act in {"give_opinion", "verify_attribute", "request_explanation"} or (act == "inform" and draw.below(2)):
+            slots["rating"] = draw.deal(f"{act} rating", CLOSED_VALUES["rating"])
+        if act == "request":
+            slots["specifier"] = draw.deal("specifier", text.SPECIFIERS)
+        if act == "inform" and draw.below(5) == 0:
             described.pop("release_year", None)
             described["exp_release_date"] = f"{draw.one(text.RELEASE_DATES)}, {2025 + draw.below(6)}"
-        if draw.below(2):
-            return ""
-        told = draw.some(list(text.AVAILABILITY), 1 + draw.below(2))
-        slots |= {attribute: draw.one(("yes", "no")) for attribute in told}
-        clauses = " and ".join(draw.one(text.AVAILABILITY[attribute][slots[attribute]]) for attribute in told)
-        return f" {_capital(clauses)}."
+        if act == "inform" and draw.below(2):
+            for attribute in draw.some(list(text.AVAILABILITY), 1 if draw.below(3) else 2):
+                slots[attribute] = draw.deal(attribute, ("yes", "no"))
+        if "MMORPG" in described.get("genres", ""):
+            described.pop("has_multiplayer", None)  # it would be wrong without, and odd with
+        return slots, described
 
-    def _frame(self, act: str, slots: dict[str, str]) -> str:
-        draw = self._draw
-        if act == "give_opinion":
-            return draw.one(text.OPINION_FRAMES[slots["rating"]])
-        if act == "request_explanation":
-            return draw.one(text.EXPLANATION_FRAMES[slots["rating"]])
-        if act == "verify_attribute":
-            return f"{draw.one(text.VERIFY_OPENINGS[slots['rating']])} {draw.one(text.VERIFY_QUESTIONS)}"
-        return draw.one(text.REQUEST_FRAMES if act == "request" else text.FRAMES[act])
+    def _availability(self, slots: dict[str, str]) -> str:
+        clauses = [phrases[slots[attribute]] for attribute, phrases in text.AVAILABILITY.items() if attribute in slots]
+        return f" {_capital(' and '.join(clauses))}." if clauses else ""
 
     def _softly(self, sentence: str) -> str:
         opening = self._draw.one(text.SOFTENERS)
-        keeps_capital = not opening or sentence.startswith("I ") or sentence.split()[0] in text.TITLE_FIRST + text.TITLE_SECOND
+        keeps_capital = not opening or sentence.startswith("I ")
         return opening + (sentence if keeps_capital else sentence[0].lower() + sentence[1:])
-
-    def _rated(self, act: str, slots: dict[str, str]) -> str:
-        return f"{self._draw.one(text.OUR_RATING[slots['rating']])} " if act == "inform" and "rating" in slots else ""
 
     def _value(self, attribute: str) -> str:
         draw = self._draw
         if attribute == "release_year":
             return str(1994 + draw.below(31))
         if attribute == "developer":
-            return draw.one(self._studios)
+            return draw.deal(attribute, self._studios)
         if attribute == "platforms":
-            return ", ".join(draw.one(_PLATFORM_LISTS))
-        if attribute == "genres" and draw.below(3) == 0:
+            return ", ".join(draw.deal(attribute, _PLATFORM_LISTS))
+        if attribute == "genres" and draw.below(5) == 0:
             chosen = draw.some(CLOSED_VALUES["genres"], 2)
             return ", ".join(sorted(chosen, key=CLOSED_VALUES["genres"].index))
-        return draw.one(CLOSED_VALUES[attribute])
+        return draw.deal(attribute, CLOSED_VALUES[attribute])
 
     def _describe(self, described: dict[str, str], noun: str) -> str:
-        """The noun phrase of a game: "single-player puzzle game from 2011 by Otter Works"."""
-        draw, before, after = self._draw, [], []
-        for attribute, value in described.items():
-            if attribute == "genres":
-                before.append(" ".join(text.GENRE_WORDS.get(genre, genre) for genre in value.split(", ")))
-            elif attribute == "has_multiplayer":
-                if draw.below(2):
-                    before.insert(0, text.MULTIPLAYER_BEFORE[value])
-                else:
-                    after.append(text.MULTIPLAYER_AFTER[value])
-            else:
-                after.append(draw.one(text.AFTER[attribute]).format(value=self._worded(attribute, value)))
-        return " ".join([*before, noun, *after])
+        """The noun phrase of a game: "puzzle game from 2011 by Otter Works without multiplayer"."""
+        draw = self._draw
+        genres = [text.GENRE_WORDS.get(genre, genre) for genre in described.get("genres", "").split(", ") if genre]
+        after = [
+            draw.one(phrases).format(value=self._worded(attribute, described[attribute]))
+            for attribute, phrases in text.AFTER.items()
+            if attribute in described
+        ]
+        return " ".join([*genres, noun, *after])
 
     def _worded(self, attribute: str, value: str) -> str:
         if attribute == "esrb":
             return self._draw.one(text.ESRB_WORDS[value])
+        if attribute == "has_multiplayer":
+            return text.MULTIPLAYER_WORDS[value]
         if attribute == "player_perspective":
             return text.PERSPECTIVE_WORDS.get(value, value)
         if attribute == "platforms":
@@ -190,15 +176,13 @@ class _Writer:
 
 
 def _titles() -> list[str]:
-    """Titles of several shapes, each from words of its own, so that none is a part of another."""
+    """Titles of several shapes: plain, with a numeral, with a subtitle."""
     pairs = [f"{a} {b}" for a in text.TITLE_FIRST for b in text.TITLE_SECOND]
     shaped = []
     for index, title in enumerate(pairs):
-        second = text.TITLE_SECOND[index % len(text.TITLE_SECOND)]
-        place = text.TITLE_PLACES[index % len(text.TITLE_PLACES)]
         subtitle = text.TITLE_SUBTITLES[index % len(text.TITLE_SUBTITLES)]
-        shaped.append((title, f"{title} {2 + index % 3}", f"{second} of {place}", f"{title}: {subtitle}", title)[index % 5])
-    return list(dict.fromkeys(shaped))
+        shaped.append((title, f"{title} {2 + index % 3}", title, f"{title}: {subtitle}", title)[index % 5])
+    return shaped
 
 
 def _partition(items: list[str], seed: int) -> dict[str, list[str]]:
@@ -209,6 +193,11 @@ def _partition(items: list[str], seed: int) -> dict[str, list[str]]:
         end = start + round(share * len(items))
         parts[split], start = shuffled[start:end], end
     return parts
+
+
+def _adjective(act: str, rating: str | None) -> str:
+    """An `inform` words its rating before the noun; other acts word it in their frame."""
+    return f"{text.ADJECTIVES[rating]} " if act == "inform" and rating else ""
 
 
 def _with_article(phrase: str) -> str:

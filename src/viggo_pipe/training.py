@@ -1,5 +1,6 @@
 """QLoRA training through transformers' Trainer."""
 
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -170,6 +171,7 @@ def _arguments(settings: TrainSettings, runtime: RuntimeSettings, folder: str, r
             load_best_model_at_end=bool(settings.keep_best and settings.eval_steps),
             metric_for_best_model="eval_loss",
             logging_steps=runtime.log_steps,
+            logging_nan_inf_filter=False,
             prediction_loss_only=True,
             remove_unused_columns=False,
             report_to="none",
@@ -198,6 +200,11 @@ class _LossCurve(TrainerCallback):
     def on_log(self, args, state, control, logs=None, **kwargs):
         for name, column in (("loss", "train_loss"), ("eval_loss", "validation_loss")):
             if name in logs:
+                if not math.isfinite(logs[name]):
+                    raise InputError(
+                        f"{column} is {logs[name]} at step {state.global_step}, with learning rate {logs.get('learning_rate')}: training "
+                        "diverged, and nothing was saved; lower train.learning_rate, or raise train.warmup"
+                    )
                 empty = {"step": state.global_step, "train_loss": "", "validation_loss": ""}
                 self.losses.append(empty | {column: round(logs[name], 6)})
 

@@ -1,0 +1,46 @@
+"""A copy of the project in a temporary folder, whose params a test may change and whose stages it may run."""
+
+import runpy
+import shutil
+import sys
+from pathlib import Path
+
+import yaml
+from imports import ROOT
+
+
+class Project:
+    """The project's own stages, profiles and dvc.yaml, under `folder`, with the profile `quickstart` and `changes`."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        for name in ("stages", "profiles"):
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("dvc.yaml", ".dvcignore"):
+            shutil.copy(ROOT / name, folder)
+        shutil.copytree(ROOT / "data/local", folder / "data/local", ignore=shutil.ignore_patterns("*.csv"))
+        shutil.copy(folder / "profiles/quickstart.yaml", folder / "params.yaml")
+
+    def set(self, **sections: dict) -> None:
+        """Change keys of params.yaml: `set(lora={"r": 2})`."""
+        params = yaml.safe_load((self.folder / "params.yaml").read_text(encoding="utf-8"))
+        for section, keys in sections.items():
+            params[section] |= keys
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+
+    def run(self, monkeypatch, script: str, *arguments: str) -> int:
+        """Run a stage's script in this process, which has imported the libraries already; return its exit status."""
+        monkeypatch.chdir(self.folder)
+        monkeypatch.setattr(sys, "argv", [script, *arguments])
+        try:
+            runpy.run_path(str(self.folder / "stages" / script), run_name="__main__")
+        except SystemExit as exit_:
+            return exit_.code
+        raise AssertionError("a stage's script ends with sys.exit")
+
+    def run_all(self, monkeypatch) -> None:
+        """Run every stage in the order of its flow."""
+        for call in ("fetch_dataset.py", "tokenize_dataset.py", "train_lora.py", "predict.py base", "predict.py tuned",
+                     "score.py base", "score.py tuned", "compare.py"):  # fmt: skip
+            script, *arguments = call.split()
+            assert self.run(monkeypatch, script, *arguments) == 0, call

@@ -1,0 +1,80 @@
+import subprocess
+import sys
+
+import pytest
+import yaml
+from project import Project
+
+from viggo_pipe.cli import main
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    project = Project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return project
+
+
+def test_use_copies_a_profile_with_its_comments(project, capsys):
+    assert main(["use", "mistral-7b"]) == 0
+    assert (project.folder / "params.yaml").read_text() == (project.folder / "profiles/mistral-7b.yaml").read_text()
+    assert "profiles/mistral-7b.yaml" in capsys.readouterr().out
+
+
+def test_an_unknown_profile_suggests_the_near_one_and_changes_nothing(project, capsys):
+    before = (project.folder / "params.yaml").read_text()
+    assert main(["use", "mistral7b"]) == 2
+    error = capsys.readouterr().err
+    assert "'mistral7b'" in error and "'mistral-7b'" in error and error.count("\n") == 1
+    assert (project.folder / "params.yaml").read_text() == before
+
+
+def test_an_invalid_profile_is_not_used(project, capsys):
+    profile = project.folder / "profiles/mine.yaml"
+    profile.write_text(yaml.safe_dump({"lora": {"r": 1}}))
+    before = (project.folder / "params.yaml").read_text()
+    assert main(["use", "mine"]) == 2
+    assert "profiles/mine.yaml" in capsys.readouterr().err
+    assert (project.folder / "params.yaml").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"dataset": {"source": "local", "path": "nowhere"}}, ["dataset.path", "nowhere"]),
+        ({"model": {"source": "local", "path": "nowhere"}}, ["model.path", "nowhere"]),
+        ({"lora": {"rank": 4}}, ["lora.rank"]),
+    ],
+)
+def test_check_names_what_is_wrong(project, capsys, changes, words):
+    project.set(**changes)
+    assert main(["check"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    for word in words:
+        assert word in error
+
+
+def test_check_refuses_a_full_disk(project, capsys, monkeypatch):
+    usage = type("usage", (), {"free": 2**29})
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+    assert main(["check"]) == 2
+    assert "0.5 GiB free" in capsys.readouterr().err
+
+
+def test_parse_without_a_sentence_says_what_to_type(project, capsys):
+    assert main(["parse", "  "]) == 2
+    assert "viggo parse" in capsys.readouterr().err
+
+
+def test_parse_without_an_adapter_says_where_one_comes_from(project, capsys):
+    assert main(["parse", "Have you played Portal 2?"]) == 2
+    error = capsys.readouterr().err
+    assert "models/adapter" in error and "dvc pull" in error and error.count("\n") == 1
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys; from viggo_pipe.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nprint(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "viggo_pipe.cli" in modules
+    assert not {"torch", "transformers", "pydantic", "yaml", "numpy"} & set(modules)

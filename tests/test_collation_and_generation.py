@@ -1,0 +1,106 @@
+import pytest
+import torch
+from tiny_model import write_tiny_mistral
+from transformers import AutoModelForCausalLM
+
+from viggo_pipe.base_model import BaseModel
+from viggo_pipe.collation import IGNORED, CausalCollator, pad
+from viggo_pipe.generation import generate_answers
+from viggo_pipe.prompt import PromptEncoder
+from viggo_pipe.settings.generate import GenerateSettings
+from viggo_pipe.settings.prompt import PromptSettings
+from viggo_pipe.tokenizer import load_tokenizer
+
+SENTENCES = ["Why?", "Do you mean Amber Anvil, the puzzle game by Otter Works for PC?", "Have you played Jade Comet 2 yet?", "Hm."]
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    write_tiny_mistral(folder)
+    tokenizer = load_tokenizer(BaseModel(folder, "tiny", None))
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return model, tokenizer, PromptEncoder(tokenizer, PromptSettings(template="{sentence}\n"))
+
+
+@pytest.fixture(scope="module")
+def examples(parts):
+    return [parts[2].example(sentence, f"confirm(name[{sentence[:9]}])") for sentence in SENTENCES]
+
+
+def test_padding_is_masked_on_either_side():
+    for side, expected in (("left", [0] * 5 + [1] * 3), ("right", [1] * 3 + [0] * 5)):
+        batch = pad([[5, 6, 7]], 9, side)
+        assert batch["attention_mask"].tolist() == [expected]
+        assert (batch["input_ids"][0] == 9).tolist() == [not real for real in expected]
+
+
+def test_labels_are_the_answer_and_eos_only(parts, examples):
+    batch = CausalCollator(parts[1].pad_token_id, "answer")(examples)
+    for labels, example in zip(batch["labels"], examples, strict=True):
+        assert labels[labels != IGNORED].tolist() == example["input_ids"][example["answer_start"] :]
+    assert batch["labels"].shape[1] == batch["logits_to_keep"]
+
+
+def test_loss_on_all_learns_every_token(parts, examples):
+    batch = CausalCollator(parts[1].pad_token_id, "all")(examples)
+    for labels, example in zip(batch["labels"], examples, strict=True):
+        assert labels[labels != IGNORED].tolist() == example["input_ids"]
+
+
+def test_leaving_out_logits_changes_neither_loss_nor_gradient(parts, examples):
+    model, tokenizer, _ = parts
+    batch = CausalCollator(tokenizer.pad_token_id, "answer")(examples)
+    full = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    missing = full["input_ids"].shape[1] - batch["labels"].shape[1]
+    assert missing > 0
+    full["labels"] = torch.nn.functional.pad(batch["labels"], (missing, 0), value=IGNORED)
+    gradients = []
+    for inputs in (batch, full):
+        model.zero_grad()
+        loss = model(**inputs).loss
+        loss.backward()
+        gradients.append((loss.detach(), model.model.layers[0].mlp.up_proj.weight.grad.clone()))
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+def test_the_loss_of_a_batch_is_that_of_its_rows(parts, examples):
+    model, tokenizer, _ = parts
+    collate = CausalCollator(tokenizer.pad_token_id, "answer")
+    with torch.no_grad():
+        apart = [(model(**collate([example])).loss, len(example["input_ids"]) - example["answer_start"]) for example in examples]
+        together = model(**collate(examples)).loss
+    torch.testing.assert_close(together, sum(loss * count for loss, count in apart) / sum(count for _, count in apart))
+
+
+def test_batches_of_any_size_give_the_same_text_in_order(parts):
+    model, tokenizer, encoder = parts
+    seen = []
+    texts = [
+        generate_answers(
+            model, tokenizer, encoder, SENTENCES, GenerateSettings(split="test", batch_size=size, max_new_tokens=12),
+            lambda sentences, tokens: seen.append(sentences),
+        )
+        for size in (1, 3, 4)
+    ]  # fmt: skip
+    assert texts[0] == texts[1] == texts[2] and any(texts[0])
+    assert seen == [1, 1, 1, 1, 3, 1, 4]
+
+
+def test_generation_stops_at_eos_and_at_the_end_of_a_line(parts, monkeypatch):
+    """Make the model write a fixed text, one token a call, and see where it is cut."""
+    model, tokenizer, encoder = parts
+    head = model.lm_head.forward
+    for text, stop, expected in (("confirm(", tokenizer.eos_token_id, "confirm("), ("one\ntwo", None, "one")):
+        script = tokenizer(text, add_special_tokens=False)["input_ids"] + ([stop] if stop is not None else [])
+        calls = iter(script + [tokenizer.convert_tokens_to_ids("a")] * 20)
+
+        def scripted(hidden, calls=calls):
+            logits = head(hidden)
+            logits[..., next(calls)] = 1e9
+            return logits
+
+        monkeypatch.setattr(model.lm_head, "forward", scripted)
+        settings = GenerateSettings(split="test", batch_size=1, max_new_tokens=20)
+        assert generate_answers(model, tokenizer, encoder, ["Hm."], settings) == [expected]
+        assert len(list(calls)) >= 20

@@ -1,0 +1,93 @@
+import pytest
+import yaml
+from imports import ROOT
+
+from viggo_pipe.errors import InputError
+from viggo_pipe.params import SECTIONS, load_params, section_schema
+
+QUICKSTART = yaml.safe_load((ROOT / "profiles/quickstart.yaml").read_text(encoding="utf-8"))
+
+
+def changed(tmp_path, change):
+    params = yaml.safe_load(yaml.safe_dump(QUICKSTART))
+    change(params)
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(params), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("profile", sorted((ROOT / "profiles").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_profile_is_valid(profile):
+    params = load_params(*SECTIONS, path=profile)
+    assert params.lora.r > 0
+
+
+def test_params_yaml_is_the_quickstart():
+    assert yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")) == QUICKSTART
+
+
+def test_the_viggo_profiles_pin_the_published_files():
+    for name in ("smollm2-135m", "mistral-7b", "mistral-7b-seed"):
+        dataset = load_params("dataset", path=ROOT / f"profiles/{name}.yaml").dataset
+        assert dataset.source == "hub" and dataset.sha256.test.startswith("020f2419")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda p: p["lora"].update(alpa=3), ["lora.alpa", "'alpha'"]),
+        (lambda p: p.update(trian={}), ["'trian'", "'train'"]),
+        (lambda p: p["train"].pop("seed"), ["train.seed", "missing"]),
+        (lambda p: p.pop("score"), ["'score'", "missing"]),
+        (lambda p: p["lora"].update(r="many"), ["lora.r", "'many'", "integer"]),
+        (lambda p: p["lora"].update(r=0), ["lora.r", "greater than 0"]),
+        (lambda p: p["quantize"].update(bits=8), ["quantize.bits", "8"]),
+        (lambda p: p["dataset"].update(source="hub"), ["dataset", "sha256.train", "smollm2-135m"]),
+        (lambda p: p["dataset"]["sha256"].update(tset="x"), ["dataset.sha256.tset", "'test'"]),
+        (lambda p: p["model"].update(source="local"), ["model", "path"]),
+        (lambda p: p["prompt"].update(template="no place"), ["prompt.template", "{sentence}"]),
+        (lambda p: p["train"].update(max_steps=5), ["epochs", "max_steps"]),
+        (lambda p: p["lora"].update(target_modules="all-linear"), ["upper_layers", "target_modules"]),
+        (lambda p: p["train"].update(learning_rate=float("nan")), ["train.learning_rate"]),
+        (lambda p: p.update(lora=None), ["lora"]),
+    ],
+)
+def test_bad_params_name_the_key_on_one_line(tmp_path, change, words):
+    with pytest.raises(InputError) as raised:
+        load_params("dataset", path=changed(tmp_path, change))
+    message = str(raised.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_a_number_that_yaml_1_1_reads_as_text_is_a_number(tmp_path):
+    """`dvc exp run -S train.lr=2.0e-5` writes 2e-05, which PyYAML reads as a string."""
+    path = changed(tmp_path, lambda p: None)
+    path.write_text(path.read_text(encoding="utf-8").replace("learning_rate: 0.002", "learning_rate: 2e-05"), encoding="utf-8")
+    assert yaml.safe_load(path.read_text(encoding="utf-8"))["train"]["learning_rate"] == "2e-05"
+    assert load_params("train", path=path).train.learning_rate == 2e-05
+
+
+@pytest.mark.parametrize("content", ["a: [", "- 1\n", "", "\ttab: 1"])
+def test_what_is_not_a_mapping_is_refused(tmp_path, content):
+    (tmp_path / "params.yaml").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=r"params\.yaml"):
+        load_params("lora", path=tmp_path / "params.yaml")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match="No such file"):
+        load_params("lora", path=tmp_path / "params.yaml")
+
+
+def test_a_section_that_was_not_asked_for_cannot_be_read():
+    params = load_params("lora", path=ROOT / "params.yaml")
+    assert params.runtime.progress == "auto"
+    with pytest.raises(AttributeError, match=r"'train'.*dvc\.yaml"):
+        params.train  # noqa: B018
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_schema_lists_the_keys_of_the_quickstart(section):
+    assert set(section_schema(section).model_fields) == set(QUICKSTART[section])

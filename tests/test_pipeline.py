@@ -1,0 +1,121 @@
+"""All stages, end to end: with a tiny Mistral in NF4, and with the real SmolLM2 on real ViGGO."""
+
+import csv
+import hashlib
+import json
+
+import pytest
+from project import Project
+from tiny_model import write_tiny_mistral
+
+pytestmark = pytest.mark.slow
+
+CONTRACT = {
+    "examples", "exact_match", "exact_match_unordered", "dialogue_act_accuracy", "slot_precision", "slot_recall", "slot_f1",
+    "attribute_set_accuracy", "well_formed", "in_ontology", "hallucinated_values", "exact_match_low", "exact_match_high",
+}  # fmt: skip
+
+
+def read_json(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def digests(project: Project, *names: str) -> dict[str, str]:
+    return {name: hashlib.sha256((project.folder / name).read_bytes()).hexdigest() for name in names}
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    write_tiny_mistral(tmp_path / "tiny-mistral")
+    project = Project(tmp_path / "a project")
+    project.set(
+        dataset={"sample": {"train": 24, "validation": 4, "test": 6, "seed": 0}},
+        model={"source": "local", "path": str(tmp_path / "tiny-mistral"), "sha256": None},
+        tokenize={"max_length": 256},
+        lora={"r": 4, "upper_layers": 1},
+        quantize={"bits": 4},
+        generate={"max_new_tokens": 8, "batch_size": 4},
+        score={"bootstrap_resamples": 200},
+    )
+    return project
+
+
+def test_a_tiny_mistral_in_nf4_goes_through_all_stages(tiny, monkeypatch):
+    tiny.run_all(monkeypatch)
+
+    for which in ("base", "tuned"):
+        metrics = read_json(tiny.folder / f"metrics/{which}.json")
+        assert metrics.keys() >= CONTRACT
+        assert list(metrics) == sorted(metrics)
+        assert metrics["examples"] == 6
+    model = read_json(tiny.folder / "metrics/model.json")
+    assert 0 < model["trainable_parameters"] < model["total_parameters"]
+    adapter = tiny.folder / "models/adapter"
+    assert {path.name for path in adapter.iterdir()} == {"adapter_config.json", "adapter_model.safetensors", "prompt.json"}
+    assert read_json(adapter / "adapter_config.json")["base_model_name_or_path"] == "tiny-mistral"
+    assert str(tiny.folder.parent) not in (adapter / "adapter_config.json").read_text(encoding="utf-8")
+    with open(tiny.folder / "plots/loss.csv", encoding="utf-8", newline="") as file:
+        points = list(csv.DictReader(file))
+    assert any(point["train_loss"] for point in points) and any(point["validation_loss"] for point in points)
+
+    # The same inputs give the same bytes.
+    outs = ("data/raw/train.jsonl", "data/tokenized/train.parquet", "models/adapter/adapter_model.safetensors",
+            "models/adapter/adapter_config.json", "plots/loss.csv", "predictions/tuned.jsonl", "metrics/tuned.json")  # fmt: skip
+    first = digests(tiny, *outs)
+    tiny.run_all(monkeypatch)
+    assert digests(tiny, *outs) == first
+
+
+def test_gradient_checkpointing_accumulation_and_best_weights(tiny, monkeypatch):
+    tiny.set(
+        train={"gradient_checkpointing": True, "accumulation": 2, "eval_steps": 2, "keep_best": True, "loss_on": "all"},
+        quantize={"bits": 32},
+    )
+    for script in ("fetch_dataset.py", "tokenize_dataset.py", "train_lora.py"):
+        assert tiny.run(monkeypatch, script) == 0
+    assert (tiny.folder / "models/adapter/adapter_model.safetensors").is_file()
+
+
+def test_an_adapter_of_another_base_is_refused(tiny, monkeypatch, capsys):
+    for script in ("fetch_dataset.py", "tokenize_dataset.py", "train_lora.py"):
+        assert tiny.run(monkeypatch, script) == 0
+    other = tiny.folder.parent / "other-mistral"
+    write_tiny_mistral(other)
+    tiny.set(model={"path": str(other)})
+    capsys.readouterr()
+    assert tiny.run(monkeypatch, "predict.py", "tuned") == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "tiny-mistral" in error and "other-mistral" in error
+    assert not (tiny.folder / "predictions").exists()
+
+
+def test_a_diverging_run_says_so_and_saves_nothing(tiny, monkeypatch, capsys):
+    tiny.set(train={"learning_rate": 1e30, "max_grad_norm": 1e30, "warmup": 0}, runtime={"log_steps": 1})
+    for script in ("fetch_dataset.py", "tokenize_dataset.py"):
+        assert tiny.run(monkeypatch, script) == 0
+    assert tiny.run(monkeypatch, "train_lora.py") == 2
+    assert "learning_rate" in capsys.readouterr().err
+    assert not (tiny.folder / "models").exists()
+
+
+@pytest.mark.viggo
+def test_the_real_smollm2_trains_and_is_scored_on_real_viggo(tmp_path, viggo_folder, monkeypatch):
+    project = Project(tmp_path / "project")
+    project.set(dataset={"source": "local", "path": str(viggo_folder.resolve())}, tokenize={"max_length": 256})
+    for script in ("fetch_dataset.py", "tokenize_dataset.py"):
+        assert project.run(monkeypatch, script) == 0
+    tokens = read_json(project.folder / "metrics/tokens.json")
+    assert (tokens["train"]["rows"], tokens["validation"]["rows"]) == (5103, 714)
+    assert tokens["train"]["truncated_rows"] == tokens["train"]["dropped_rows"] == 0
+    for split, rows in {"train": 5103, "validation": 714, "test": 1083}.items():
+        path = project.folder / f"data/raw/{split}.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        assert len(lines) == rows
+        path.write_text("".join(lines[:: len(lines) // {"train": 120, "validation": 4, "test": 12}[split]]), encoding="utf-8")
+    project.set(train={"max_steps": 40, "epochs": None, "batch_size": 2}, score={"bootstrap_resamples": 200})
+    for call in ("tokenize_dataset.py", "train_lora.py", "predict.py base", "predict.py tuned", "score.py base", "score.py tuned"):
+        script, *arguments = call.split()
+        assert project.run(monkeypatch, script, *arguments) == 0
+    base, tuned = (read_json(project.folder / f"metrics/{which}.json") for which in ("base", "tuned"))
+    assert base["exact_match"] == base["well_formed"] == 0
+    assert tuned["well_formed"] > 0.5 and tuned["slot_f1"] > 0.1
