@@ -190,6 +190,7 @@ class _LossCurve(TrainerCallback):
         self.losses: list[dict[str, str | float]] = []
         self._runtime = runtime
         self._progress: Progress | None = None
+        self._complete = False
 
     def on_train_begin(self, args, state, control, **kwargs):
         self._progress = Progress("train", state.max_steps, self._runtime.progress)
@@ -199,7 +200,7 @@ class _LossCurve(TrainerCallback):
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         for name, column in (("loss", "train_loss"), ("eval_loss", "validation_loss")):
-            if name in logs:
+            if name in logs and not self._complete:
                 if not math.isfinite(logs[name]):
                     raise InputError(
                         f"{column} is {logs[name]} at step {state.global_step}, with learning rate {logs.get('learning_rate')}: training "
@@ -210,6 +211,8 @@ class _LossCurve(TrainerCallback):
 
     def on_train_end(self, args, state, control, **kwargs):
         self._progress.close()
+        # A loss that is measured later belongs on the curve only where none was measured on the way.
+        self._complete = any(point["validation_loss"] != "" for point in self.losses)
 
     def _note(self) -> str:
         latest = [f"loss {point['train_loss']:.3f}" for point in self.losses if point["train_loss"] != ""]

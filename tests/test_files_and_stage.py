@@ -1,0 +1,97 @@
+import errno
+import json
+import os
+
+import pytest
+
+from viggo_pipe.errors import InputError
+from viggo_pipe.files import atomic_folder, atomic_write
+from viggo_pipe.jsonl import read_jsonl, write_jsonl
+from viggo_pipe.progress import Progress
+from viggo_pipe.stage import run_stage
+
+
+def entries(folder) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path):
+    target = tmp_path / "new" / "file.txt"
+    with atomic_write(target) as file:
+        file.write("a\n")
+        assert not target.exists()
+    assert target.read_bytes() == b"a\n"
+    assert entries(target.parent) == {"file.txt"}
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path):
+    (tmp_path / "file.txt").write_text("old")
+    with pytest.raises(RuntimeError), atomic_write(tmp_path / "file.txt") as file:
+        file.write("half")
+        raise RuntimeError
+    assert (tmp_path / "file.txt").read_text() == "old"
+    assert entries(tmp_path) == {"file.txt"}
+
+
+def test_a_folder_replaces_the_old_one_or_nothing(tmp_path):
+    folder = tmp_path / "folder"
+    with atomic_folder(folder) as partial:
+        (partial / "one").write_text("1")
+    with atomic_folder(folder) as partial:
+        (partial / "two").write_text("2")
+    assert entries(folder) == {"two"}
+    with pytest.raises(RuntimeError), atomic_folder(folder) as partial:
+        (partial / "three").write_text("3")
+        raise RuntimeError
+    assert entries(folder) == {"two"}
+    assert entries(tmp_path) == {"folder"}
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_bad_luck_in_one_line(tmp_path, number):
+    with pytest.raises(InputError, match=r"no space left.*file\.txt"), atomic_write(tmp_path / "file.txt"):
+        raise OSError(number, os.strerror(number))
+    assert entries(tmp_path) == set()
+
+
+def test_jsonl_round_trips_and_keeps_line_separators_inside_a_line(tmp_path):
+    rows = [{"sentence": "Pok\u00e9mon\u2028\u0085"}, {"n": 1}]
+    assert write_jsonl(tmp_path / "rows.jsonl", rows) == 2
+    assert list(read_jsonl(tmp_path / "rows.jsonl")) == rows
+
+
+@pytest.mark.parametrize("content", [b"{}\n{\n", b"{}\n[1]\n", b"\xff\n"])
+def test_bad_jsonl_names_the_file(tmp_path, content):
+    (tmp_path / "rows.jsonl").write_bytes(content)
+    with pytest.raises(InputError, match=r"rows\.jsonl"):
+        list(read_jsonl(tmp_path / "rows.jsonl"))
+
+
+def test_a_stage_returns_its_status_and_records_its_cost(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    def bad():
+        raise InputError("what, where, what to do")
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    assert run_stage("good", lambda: {"tokens_per_second": 5}) == 0
+    cost = json.loads((tmp_path / "runs/good.json").read_text())
+    assert cost.keys() == {"seconds", "peak_memory_mib", "tokens_per_second"} and cost["peak_memory_mib"] > 1
+    assert run_stage("bad", bad) == 2
+    assert capsys.readouterr().err == "bad: what, where, what to do\n"
+    assert run_stage("interrupted", interrupted) == 130
+    assert entries(tmp_path / "runs") == {"good.json"}
+
+
+def test_plain_progress_prints_lines_and_a_bar_draws_one(capsys):
+    with Progress("count", 2, "plain") as progress:
+        progress.advance(2, note="loss 1")
+    assert capsys.readouterr() == ("", "")  # done at once: nothing worth a line
+    with Progress("count", 2, "plain") as progress:
+        progress.advance(1, note="loss 1")
+    assert capsys.readouterr().out.startswith("count: 1/2, 0 s, about 0 s left, loss 1\n")
+    with Progress("count", 2, "bar") as progress:
+        progress.advance(2)
+    assert "2/2" in capsys.readouterr().err
