@@ -37,7 +37,9 @@ def main(which: str) -> dict[str, float]:
             for row, answer in zip(rows, answers, strict=True)
         ),
     )
-    print(f"predictions/{which}.jsonl: {len(rows):,} sentences of {params.generate.split}, {generated:,} tokens in {seconds:.0f} s")
+    print(
+        f"predictions/{which}.jsonl: {len(rows):,} sentences of {params.generate.split}, {generated:,} tokens in {seconds:.0f} s"
+    )
     return {"generation_seconds": round(seconds, 2), "tokens_per_second": round(generated / seconds, 1)}
 
 

@@ -26,8 +26,8 @@ def main() -> None:
         write_tokens(tokenized, params.prompt, f"data/tokenized/{split}.parquet")
         figures = tokenized.statistics
         print(
-            f"data/tokenized/{split}.parquet: {figures['kept_rows']:,} of {figures['rows']:,} rows, {figures['mean_tokens']} tokens "
-            f"on average, at most {figures['max_tokens']}; {figures['truncated_rows']} truncated"
+            f"data/tokenized/{split}.parquet: {figures['kept_rows']:,} of {figures['rows']:,} rows, {figures['mean_tokens']} "
+            f"tokens on average, at most {figures['max_tokens']}; {figures['truncated_rows']} truncated"
         )
     write_metrics("metrics/tokens.json", {split: tokenized.statistics for split, tokenized in splits.items()})
 

@@ -29,7 +29,10 @@ def main() -> dict[str, float]:
     save_adapter(result.model, base, prompt, "models/adapter")
     write_plot("plots/loss.csv", result.losses)
     write_metrics("metrics/model.json", counts)
-    print(f"models/adapter: trained on {result.tokens:,} tokens in {result.seconds:.0f} s, validation loss {result.validation_loss:.4f}")
+    print(
+        f"models/adapter: trained on {result.tokens:,} tokens in {result.seconds:.0f} s, "
+        f"validation loss {result.validation_loss:.4f}"
+    )
     return {"training_seconds": result.seconds, "tokens_per_second": round(result.tokens / result.seconds, 1)}
 
 

@@ -48,6 +48,7 @@ _OTHER_SECTIONS = {
         "batch_size": 8,
         "accumulation": 1,
         "eval_batch_size": 8,
+        "log_steps": 1,
         "eval_steps": None,
         "keep_best": False,
         "learning_rate": 1e-3,
@@ -61,7 +62,7 @@ _OTHER_SECTIONS = {
     },
     "generate": {"split": "test", "batch_size": 8, "max_new_tokens": 96},
     "score": {"bootstrap_resamples": 100, "bootstrap_seed": 0},
-    "runtime": {"progress": "auto", "log_steps": 1},
+    "runtime": {"progress": "auto"},
 }
 
 

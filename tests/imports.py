@@ -1,4 +1,7 @@
-"""The import closure of a stage script, read from the source: what dvc.yaml must list, for DVC does not follow imports (dvc#1401)."""
+"""The import closure of a stage script, read from the source.
+
+dvc.yaml must list it, for DVC does not follow imports (dvc#1401).
+"""
 
 import ast
 from pathlib import Path
@@ -8,7 +11,7 @@ PACKAGE = "viggo_pipe"
 
 
 def import_closure(script: str) -> set[str]:
-    """`script` and the library's modules that it imports, directly or not, wherever in a file; paths from the project's folder."""
+    """`script` and the modules of the library that it imports, directly or not, as paths from the project's folder."""
     closure, waiting = set(), [script]
     while waiting:
         path = waiting.pop()

@@ -59,7 +59,5 @@ def examples(draw) -> dict[str, str]:
     reordered = meanings(st.permutations(slot_list))
     prediction = draw(st.one_of(st.just(reference), damaged(reference), reordered, meanings(), anything))
     before, after = draw(st.sampled_from([("", ""), (" ", ""), ("\u00a0", "\n")]))
-    sentence = draw(
-        st.sampled_from(["Portal 2: a fast-paced\n shooter of 2011.", "THE SIMS,  3? STRASSE!", "", reference])
-    )
+    sentence = draw(st.sampled_from(["Portal 2: a fast-paced\n shooter of 2011.", "THE SIMS,  3? STRASSE!", "", reference]))
     return {"id": "0", "sentence": sentence, "reference": reference, "prediction": before + prediction + after}

@@ -8,6 +8,17 @@ from pathlib import Path
 import yaml
 from imports import ROOT
 
+_FLOW = (
+    "fetch_dataset.py",
+    "tokenize_dataset.py",
+    "train_lora.py",
+    "predict.py base",
+    "predict.py tuned",
+    "score.py base",
+    "score.py tuned",
+    "compare.py",
+)
+
 
 class Project:
     """The project's own stages, profiles and dvc.yaml, under `folder`, with the profile `quickstart` and `changes`."""
@@ -38,9 +49,8 @@ class Project:
             return exit_.code
         raise AssertionError("a stage's script ends with sys.exit")
 
-    def run_all(self, monkeypatch) -> None:
-        """Run every stage in the order of its flow."""
-        for call in ("fetch_dataset.py", "tokenize_dataset.py", "train_lora.py", "predict.py base", "predict.py tuned",
-                     "score.py base", "score.py tuned", "compare.py"):  # fmt: skip
+    def run_all(self, monkeypatch, start: str = "fetch_dataset.py") -> None:
+        """Run every stage in the order of its flow, from `start` on."""
+        for call in _FLOW[_FLOW.index(start) :]:
             script, *arguments = call.split()
             assert self.run(monkeypatch, script, *arguments) == 0, call

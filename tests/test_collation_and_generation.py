@@ -11,7 +11,12 @@ from viggo_pipe.settings.generate import GenerateSettings
 from viggo_pipe.settings.prompt import PromptSettings
 from viggo_pipe.tokenizer import load_tokenizer
 
-SENTENCES = ["Why?", "Do you mean Amber Anvil, the puzzle game by Otter Works for PC?", "Have you played Jade Comet 2 yet?", "Hm."]
+SENTENCES = [
+    "Why?",
+    "Do you mean Amber Anvil, the puzzle game by Otter Works for PC?",
+    "Have you played Jade Comet 2 yet?",
+    "Hm.",
+]
 
 
 @pytest.fixture(scope="module")

@@ -90,7 +90,7 @@ def test_an_adapter_of_another_base_is_refused(tiny, monkeypatch, capsys):
 
 
 def test_a_diverging_run_says_so_and_saves_nothing(tiny, monkeypatch, capsys):
-    tiny.set(train={"learning_rate": 1e30, "max_grad_norm": 1e30, "warmup": 0}, runtime={"log_steps": 1})
+    tiny.set(train={"learning_rate": 1e30, "max_grad_norm": 1e30, "warmup": 0, "log_steps": 1})
     for script in ("fetch_dataset.py", "tokenize_dataset.py"):
         assert tiny.run(monkeypatch, script) == 0
     assert tiny.run(monkeypatch, "train_lora.py") == 2
@@ -111,11 +111,10 @@ def test_the_real_smollm2_trains_and_is_scored_on_real_viggo(tmp_path, viggo_fol
         path = project.folder / f"data/raw/{split}.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         assert len(lines) == rows
-        path.write_text("".join(lines[:: len(lines) // {"train": 120, "validation": 4, "test": 12}[split]]), encoding="utf-8")
+        kept = {"train": 120, "validation": 4, "test": 12}[split]
+        path.write_text("".join(lines[:: len(lines) // kept]), encoding="utf-8")
     project.set(train={"max_steps": 40, "epochs": None, "batch_size": 2}, score={"bootstrap_resamples": 200})
-    for call in ("tokenize_dataset.py", "train_lora.py", "predict.py base", "predict.py tuned", "score.py base", "score.py tuned"):
-        script, *arguments = call.split()
-        assert project.run(monkeypatch, script, *arguments) == 0
+    project.run_all(monkeypatch, start="tokenize_dataset.py")
     base, tuned = (read_json(project.folder / f"metrics/{which}.json") for which in ("base", "tuned"))
     assert base["exact_match"] == base["well_formed"] == 0
     assert tuned["well_formed"] > 0.5 and tuned["slot_f1"] > 0.1

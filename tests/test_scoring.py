@@ -14,9 +14,7 @@ from viggo_pipe.settings.score import ScoreSettings
 from viggo_pipe.tally import Tally
 
 SENTENCE = "I liked the fast-paced shooter Portal 2 on PC and Xbox."
-REFERENCE = (
-    "give_opinion(name[Portal 2], rating[good], genres[puzzle, shooter], platforms[Xbox, PC], specifier[fast-paced])"
-)
+REFERENCE = "give_opinion(name[Portal 2], rating[good], genres[puzzle, shooter], platforms[Xbox, PC], specifier[fast-paced])"
 FEW_RESAMPLES = ScoreSettings(bootstrap_resamples=10, bootstrap_seed=0)
 
 
@@ -163,9 +161,7 @@ def test_the_metrics_agree_with_the_independent_scorer_on_damaged_gold(viggo_fol
 
 @pytest.mark.viggo
 def test_gold_predictions_are_perfect_but_for_three_values_that_their_sentences_spell_otherwise(viggo_folder):
-    rows = [
-        {"sentence": row["ref"], "reference": row["mr"], "prediction": row["mr"]} for row in viggo_rows(viggo_folder)
-    ]
+    rows = [{"sentence": row["ref"], "reference": row["mr"], "prediction": row["mr"]} for row in viggo_rows(viggo_folder)]
     judgements = [judge(**row) for row in rows]
     assert [slot for judgement in judgements for slot in judgement.hallucinated] == [
         Slot("release_year", "2009"),

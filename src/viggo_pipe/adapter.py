@@ -45,8 +45,8 @@ def load_adapter(model: PreTrainedModel, base: BaseModel, folder: str | Path) ->
     trained_on = (config.get("base_model_name_or_path"), config.get("revision"))
     if trained_on != (base.name, base.revision):
         raise InputError(
-            f"{folder} was trained on {_describe(*trained_on)}, but params.yaml's model is {_describe(base.name, base.revision)}; "
-            "use the params it was trained with, or train again: dvc repro train"
+            f"{folder} was trained on {_describe(*trained_on)}, but params.yaml's model is "
+            f"{_describe(base.name, base.revision)}; use the params it was trained with, or train again: dvc repro train"
         )
     if not (Path(folder) / _WEIGHTS).is_file():
         raise InputError(f"{folder} has no {_WEIGHTS}; train it with `dvc repro`, or fetch it with `dvc pull`")

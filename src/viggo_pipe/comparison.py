@@ -75,9 +75,7 @@ def read_pairs(first: str | Path, second: str | Path) -> Iterator[tuple[Predicti
         for field in ("id", "sentence", "reference"):
             mine, theirs = getattr(one, field), getattr(other, field)
             if mine != theirs:
-                raise InputError(
-                    f"line {number}: {field} is {mine[:80]!r} in {first}, {theirs[:80]!r} in {second}; {_REMEDY}"
-                )
+                raise InputError(f"line {number}: {field} is {mine[:80]!r} in {first}, {theirs[:80]!r} in {second}; {_REMEDY}")
         yield one, other
 
 

@@ -112,8 +112,7 @@ def _rows(path: Path, reader) -> Iterator[dict[str, str]]:
     if missing:
         found = _shown(", ".join(header)) if header else "nothing"
         raise InputError(
-            f"{path}, line 1: no column {missing[0]!r}, found {found}; name the columns gem_id, mr and ref, separated "
-            "by commas"
+            f"{path}, line 1: no column {missing[0]!r}, found {found}; name the columns gem_id, mr and ref, separated by commas"
         )
     indices = [header.index(column) for column in _COLUMNS]
     lines_of_ids: dict[str, int] = {}
@@ -129,9 +128,7 @@ def _rows(path: Path, reader) -> Iterator[dict[str, str]]:
                 raise InputError(f"{path}, line {line}: column {column} is empty; fill it in, or take out the row")
         if identifier in lines_of_ids:
             first = lines_of_ids[identifier]
-            raise InputError(
-                f"{path}, line {line}: gem_id {_shown(identifier)} is that of line {first}; make it unique"
-            )
+            raise InputError(f"{path}, line {line}: gem_id {_shown(identifier)} is that of line {first}; make it unique")
         try:
             parse(text)
         except MeaningError as error:
@@ -196,9 +193,7 @@ def _verify(path: Path, split: str, settings: DatasetSettings) -> None:
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:
-    return InputError(
-        f"cannot read {path}: {error.strerror}; dataset.path must hold train.csv, validation.csv and test.csv"
-    )
+    return InputError(f"cannot read {path}: {error.strerror}; dataset.path must hold train.csv, validation.csv and test.csv")
 
 
 def _shown(value: str) -> str:

@@ -185,10 +185,7 @@ def _message(error: Exception, wanted: _Wanted) -> str:
             f"give it the right to read this {section}"
         )
     if status is not None:
-        return (
-            f"{wanted}: the Hub at {_host()} answered with status {status}; try again later, check HF_ENDPOINT, or "
-            f"{elsewhere}"
-        )
+        return f"{wanted}: the Hub at {_host()} answered with status {status}; try again later, check HF_ENDPOINT, or {elsewhere}"
     if isinstance(error, errors.FileMetadataError):
         return f"{wanted}: what answers at {_host()} is not the Hub; check HF_ENDPOINT and the proxy, or {elsewhere}"
     if isinstance(error, errors.HFValidationError):

@@ -15,7 +15,7 @@ def read_jsonl(path: str | Path) -> Iterator[dict]:
         InputError: the file is missing, is not UTF-8, or a line is not a JSON object.
     """
     try:
-        file = open(path, encoding="utf-8")
+        file = open(path, encoding="utf-8")  # noqa: SIM115 (its errors are not those of the loop below)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; run the stage that writes it, or `dvc pull`") from error
     with file:

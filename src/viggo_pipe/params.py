@@ -40,7 +40,9 @@ def _read_yaml(path: Path) -> dict:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}; run in the project's folder, or `viggo use quickstart`") from error
+        raise InputError(
+            f"cannot read {path}: {error.strerror}; run in the project's folder, or `viggo use quickstart`"
+        ) from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 ({error.reason}); save it as UTF-8") from error
     except yaml.YAMLError as error:

@@ -27,9 +27,7 @@ def read_predictions(path: str | Path) -> Iterator[Prediction]:
     for number, row in enumerate(read_jsonl(path), start=1):
         for field in Prediction._fields:
             if not isinstance(row.get(field), str):
-                raise InputError(
-                    f"{path}, line {number}: {field!r} is missing or not a string; predict again: dvc repro"
-                )
+                raise InputError(f"{path}, line {number}: {field!r} is missing or not a string; predict again: dvc repro")
         yield Prediction(**{field: row[field] for field in Prediction._fields})
     if not number:
         raise InputError(f"{path} holds no predictions; predict again: dvc repro")

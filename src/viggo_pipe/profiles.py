@@ -34,8 +34,6 @@ def use_profile(name: str) -> Path:
 
 def current_profile() -> str | None:
     """The name of the profile that params.yaml is a copy of, comments aside; None where it was changed."""
-
-
     content = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
     for path in sorted(PROFILES.glob("*.yaml")):
         if yaml.safe_load(path.read_text(encoding="utf-8")) == content:

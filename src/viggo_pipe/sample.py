@@ -26,7 +26,11 @@ _ACT_WEIGHTS = {
     "request_attribute": 6,
 }
 _TITLE_SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
-_DESCRIBING = ("release_year", "developer", "esrb", "genres", "player_perspective", "has_multiplayer", "platforms")
+_RATED = ("give_opinion", "verify_attribute", "request_explanation")
+# A genre is worded before "game": what precedes it in gold order, and would be worded after, describes other games. So
+# sentence and meaning representation name their attributes in one order, which a thousand rows suffice to learn.
+_BEFORE_GENRES = ("release_year", "developer", "esrb")
+_AFTER_GENRES = ("player_perspective", "has_multiplayer", "platforms")
 _QUESTIONS = tuple((attribute, question) for attribute, asked in text.ATTRIBUTE_QUESTIONS.items() for question in asked)
 _PLATFORM_LISTS = (
     ("PC",), ("PlayStation",), ("Xbox",), ("Nintendo",), ("Nintendo Switch",), ("PlayStation", "PC"), ("PlayStation", "Xbox"),
@@ -103,7 +107,7 @@ class _Writer:
             felt=text.PAST_FEELINGS.get(rating),
             game=self._describe(described, "game"),
             games=self._describe(described, "games"),
-            a_game=_with_article(f"{_adjective(act, rating)}{self._describe(described, 'game')}"),
+            a_game=_with_article(self._describe(described, "game")),
             the_game=f"the {self._describe(described, 'game')}",
         )
         meaning = canonical(Meaning(act, tuple(Slot(*item) for item in (slots | described).items())))
@@ -112,14 +116,14 @@ class _Writer:
     def _slots(self, act: str) -> tuple[dict[str, str], dict[str, str]]:
         """The slots that the frame words, and those that describe a game."""
         draw, slots = self._draw, {}
-        described = {attribute: self._value(attribute) for attribute in draw.some(_DESCRIBING, 1 + draw.below(2))}
+        described = {attribute: self._value(attribute) for attribute in self._describing(act)}
         if act not in {"request", "request_explanation"}:
             slots["name"] = draw.deal("name", self._titles)
-        if act in {"give_opinion", "verify_attribute", "request_explanation"} or (act == "inform" and draw.below(2)):
+        if act in _RATED:
             slots["rating"] = draw.deal(f"{act} rating", CLOSED_VALUES["rating"])
         if act == "request":
             slots["specifier"] = draw.deal("specifier", text.SPECIFIERS)
-        if act == "inform" and draw.below(5) == 0:
+        if act == "inform" and "genres" not in described and draw.below(3) == 0:
             described.pop("release_year", None)
             described["exp_release_date"] = f"{draw.one(text.RELEASE_DATES)}, {2025 + draw.below(6)}"
         if act == "inform" and draw.below(2):
@@ -128,6 +132,13 @@ class _Writer:
         if "MMORPG" in described.get("genres", ""):
             described.pop("has_multiplayer", None)  # it would be wrong without, and odd with
         return slots, described
+
+    def _describing(self, act: str) -> list[str]:
+        draw = self._draw
+        if draw.below(2):
+            return ["genres", *draw.some(_AFTER_GENRES, draw.below(2))]
+        # A rating precedes the genres too, and is worded before the game.
+        return draw.some(_AFTER_GENRES if act in _RATED else _BEFORE_GENRES + _AFTER_GENRES, 1 + draw.below(2))
 
     def _availability(self, slots: dict[str, str]) -> str:
         clauses = [phrases[slots[attribute]] for attribute, phrases in text.AVAILABILITY.items() if attribute in slots]
@@ -160,7 +171,7 @@ class _Writer:
             for attribute, phrases in text.AFTER.items()
             if attribute in described
         ]
-        return " ".join([*genres, noun, *after])
+        return " ".join([" and ".join(genres), noun, *after]).strip()
 
     def _worded(self, attribute: str, value: str) -> str:
         if attribute == "esrb":
@@ -193,11 +204,6 @@ def _partition(items: list[str], seed: int) -> dict[str, list[str]]:
         end = start + round(share * len(items))
         parts[split], start = shuffled[start:end], end
     return parts
-
-
-def _adjective(act: str, rating: str | None) -> str:
-    """An `inform` words its rating before the noun; other acts word it in their frame."""
-    return f"{text.ADJECTIVES[rating]} " if act == "inform" and rating else ""
 
 
 def _with_article(phrase: str) -> str:

@@ -59,17 +59,16 @@ PERSPECTIVE_WORDS = {"bird view": "bird's eye view"}  # any other is worded as i
 # Second sentences of `inform`.
 AVAILABILITY = {
     "available_on_steam": {"yes": "it is available on Steam", "no": "it is not available on Steam"},
-    "has_linux_release": {"yes": "it has a Linux version", "no": "it has no Linux version"},
-    "has_mac_release": {"yes": "it has a Mac version", "no": "it has no Mac version"},
+    "has_linux_release": {"yes": "it is available for Linux", "no": "it is not available for Linux"},
+    "has_mac_release": {"yes": "it is available for Mac", "no": "it is not available for Mac"},
 }
 
-# How a rating is worded: as an adjective, as a feeling, and as one that somebody had.
-ADJECTIVES = {"excellent": "excellent", "good": "good", "average": "average", "poor": "poor"}
+# How a rating is worded: as a feeling, and as one that somebody had.
 FEELINGS = {"excellent": "absolutely love", "good": "quite like", "average": "feel neutral about", "poor": "really hate"}
 PAST_FEELINGS = {"excellent": "loved", "good": "liked", "average": "felt neutral about", "poor": "hated"}
 
 # `{a_game}`: the described game with its article, `{the_game}` with "the", `{games}` in the plural, `{name}` its title, and
-# the words of its rating: `{adjective}`, `{feel}`, `{felt}`.
+# the words of its rating: `{feel}`, `{felt}`.
 FRAMES = {
     "inform": (
         "{name} is {a_game}.",

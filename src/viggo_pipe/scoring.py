@@ -139,8 +139,7 @@ def _parse_reference(reference: str) -> Meaning:
         return parse(reference.strip())
     except MeaningError as error:
         raise InputError(
-            f"the reference {reference[:80]!r} is not a meaning representation: {error}; mend it in the dataset, then "
-            "`dvc repro`"
+            f"the reference {reference[:80]!r} is not a meaning representation: {error}; mend it in the dataset, then `dvc repro`"
         ) from error
 
 

@@ -45,8 +45,8 @@ def tokenize_rows(rows: Iterable[dict], encoder: PromptEncoder, settings: Tokeni
         if length > settings.max_length:
             if settings.overflow == "error":
                 raise InputError(
-                    f"{split}: row {row['id']} is {length} tokens long, over tokenize.max_length {settings.max_length}; raise it, or "
-                    "set tokenize.overflow to drop or truncate"
+                    f"{split}: row {row['id']} is {length} tokens long, over tokenize.max_length {settings.max_length}; "
+                    "raise it, or set tokenize.overflow to drop or truncate"
                 )
             if settings.overflow == "drop":
                 continue
@@ -100,7 +100,9 @@ def read_tokens(path: str | Path) -> tuple[list[Example], PromptSettings]:
         table = pq.read_table(path, columns=["input_ids", "answer_start"])
         prompt = PromptSettings.model_validate_json(table.schema.metadata[_PROMPT_KEY])
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"cannot read {path} ({' '.join(str(error).split())}); run `dvc repro tokenize`, or `dvc pull`") from error
+        raise InputError(
+            f"cannot read {path} ({' '.join(str(error).split())}); run `dvc repro tokenize`, or `dvc pull`"
+        ) from error
     return table.to_pylist(), prompt
 
 

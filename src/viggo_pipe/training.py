@@ -84,7 +84,7 @@ def train_adapter(
     rows = _with_something_to_learn(train_rows, settings)
     validation = _with_something_to_learn(validation_rows, settings)
     with tempfile.TemporaryDirectory(prefix="viggo-train-") as scratch:
-        arguments = _arguments(settings, runtime, scratch, len(rows))
+        arguments = _arguments(settings, scratch)
         curve = _LossCurve(runtime)
         trainer = Trainer(
             model=model,
@@ -144,7 +144,7 @@ def _with_something_to_learn(rows: Sequence[Example], settings: TrainSettings) -
     return kept
 
 
-def _arguments(settings: TrainSettings, runtime: RuntimeSettings, folder: str, rows: int) -> TrainingArguments:
+def _arguments(settings: TrainSettings, folder: str) -> TrainingArguments:
     try:
         return TrainingArguments(
             output_dir=folder,
@@ -170,7 +170,7 @@ def _arguments(settings: TrainSettings, runtime: RuntimeSettings, folder: str, r
             save_total_limit=1,
             load_best_model_at_end=bool(settings.keep_best and settings.eval_steps),
             metric_for_best_model="eval_loss",
-            logging_steps=runtime.log_steps,
+            logging_steps=settings.log_steps,
             logging_nan_inf_filter=False,
             prediction_loss_only=True,
             remove_unused_columns=False,
@@ -203,8 +203,8 @@ class _LossCurve(TrainerCallback):
             if name in logs and not self._complete:
                 if not math.isfinite(logs[name]):
                     raise InputError(
-                        f"{column} is {logs[name]} at step {state.global_step}, with learning rate {logs.get('learning_rate')}: training "
-                        "diverged, and nothing was saved; lower train.learning_rate, or raise train.warmup"
+                        f"{column} is {logs[name]} at step {state.global_step}, with learning rate {logs.get('learning_rate')}: "
+                        "training diverged, and nothing was saved; lower train.learning_rate, or raise train.warmup"
                     )
                 empty = {"step": state.global_step, "train_loss": "", "validation_loss": ""}
                 self.losses.append(empty | {column: round(logs[name], 6)})

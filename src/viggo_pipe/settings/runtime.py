@@ -2,11 +2,10 @@
 
 from typing import Literal
 
-from viggo_pipe.settings.section import Positive, Section
+from viggo_pipe.settings.section import Section
 
 
 class RuntimeSettings(Section):
-    """`progress`: a bar, plain lines, or a bar only on a terminal (auto). `log_steps`: optimizer steps a training log line."""
+    """`progress`: a bar, plain lines, or a bar only on a terminal (auto)."""
 
     progress: Literal["auto", "bar", "plain"]
-    log_steps: Positive

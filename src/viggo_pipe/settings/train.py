@@ -13,9 +13,10 @@ class TrainSettings(Section):
     """Training through transformers' Trainer; the names without a word here mean what its arguments of that name mean.
 
     `seed` seeds everything. `loss_on`: the tokens that are learnt. `epochs` or `max_steps` (optimizer steps) is null.
-    `batch_size`: rows a forward pass on one device. `accumulation`: forward passes an optimizer step.
-    `warmup`: optimizer steps, or below 1 a share of all. `eval_steps`: optimizer steps between losses on validation; null:
-    once, at the end. `keep_best`: end with the weights that had the lowest such loss, not with the last ones.
+    `batch_size`: rows a forward pass on one device. `accumulation`: forward passes an optimizer step. `log_steps`: optimizer
+    steps that a point of the loss curve averages. `eval_steps`: optimizer steps between losses on validation; null: once, at
+    the end. `keep_best`: end with the weights that had the lowest such loss, not with the last ones. `warmup`: optimizer
+    steps, or below 1 a share of all.
     """
 
     seed: NotNegative
@@ -25,6 +26,7 @@ class TrainSettings(Section):
     batch_size: Positive
     accumulation: Positive
     eval_batch_size: Positive
+    log_steps: Positive
     eval_steps: Positive | None
     keep_best: bool
     learning_rate: PositiveFloat
