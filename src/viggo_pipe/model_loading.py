@@ -1,7 +1,6 @@
 """Loads the base model's weights in the precision asked for."""
 
-import logging
-
+import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
 import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
@@ -29,7 +28,7 @@ def load_model(base: BaseModel, settings: QuantizeSettings) -> PreTrainedModel:
     Raises:
         InputError: the weights are missing, damaged, or only there as pickles.
     """
-    _quiet_libraries()
+    transformers_logging.disable_progress_bar()
     quantization = None
     if settings.bits == 4:
         quantization = BitsAndBytesConfig(
@@ -39,7 +38,7 @@ def load_model(base: BaseModel, settings: QuantizeSettings) -> PreTrainedModel:
             bnb_4bit_compute_dtype=torch.bfloat16,
         )
     try:
-        return AutoModelForCausalLM.from_pretrained(
+        model = AutoModelForCausalLM.from_pretrained(
             base.folder,
             dtype=compute_dtype(settings),
             quantization_config=quantization,
@@ -50,10 +49,6 @@ def load_model(base: BaseModel, settings: QuantizeSettings) -> PreTrainedModel:
         )
     except (ValueError, OSError, KeyError) as error:
         raise InputError(f"{base.name}: cannot load the weights in {base.folder}: {' '.join(str(error).split())}") from error
-
-
-def _quiet_libraries() -> None:
-    """Leave the terminal to the stage's own words; what matters of the libraries' comes as an exception."""
-    transformers_logging.disable_progress_bar()
-    for library in ("transformers", "bitsandbytes"):
-        logging.getLogger(library).setLevel(logging.ERROR)
+    # The columns that logits are computed for are a strided view, for which a CPU's matmul copies the whole head once a row.
+    model.get_output_embeddings().register_forward_pre_hook(lambda head, inputs: (inputs[0].contiguous(),))
+    return model

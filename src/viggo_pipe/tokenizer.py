@@ -1,10 +1,6 @@
 """Loads the base model's tokenizer, set up the same way for every stage."""
 
-import os
-
-# The tokenizer's own threads gain nothing on short sentences, and it warns when a process that used them forks.
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-
+import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from viggo_pipe.base_model import BaseModel

@@ -1,5 +1,6 @@
 """QLoRA training through transformers' Trainer."""
 
+import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
 import math
 import tempfile
 from collections.abc import Sequence
@@ -60,8 +61,6 @@ def add_adapter(model: PreTrainedModel, lora: LoraSettings, train: TrainSettings
         layers_to_transform=None if lora.upper_layers is None else list(range(layers - lora.upper_layers, layers)),
         task_type="CAUSAL_LM",
     )
-    # The columns that a batch keeps are a strided view, for which a CPU's matmul copies the whole head once a row.
-    model.get_output_embeddings().register_forward_pre_hook(lambda head, inputs: (inputs[0].contiguous(),))
     try:
         return get_peft_model(model, config)
     except ValueError as error:

@@ -1,0 +1,15 @@
+"""Leaves the terminal to the stage's own words: import it before transformers, peft and whatever imports bitsandbytes.
+
+What matters of the libraries' own words comes as an exception. Those silenced here ask for packages that are not needed,
+or announce names that are to go, which both old and new versions still take.
+"""
+
+import logging
+import os
+import warnings
+
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+logging.getLogger("transformers").setLevel(logging.ERROR)
+warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+# The tokenizer's own threads gain nothing on short sentences, and it warns when a process that used them forks.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
