@@ -6,13 +6,13 @@ python stages/tokenize_dataset.py
 import sys
 
 from viggo_pipe.base_model import find_base_model
-from viggo_pipe.dvc_files import write_metrics
+from viggo_pipe.dvc_files import write_metrics, write_plot
 from viggo_pipe.jsonl import read_jsonl
 from viggo_pipe.params import load_params
 from viggo_pipe.prompt import PromptEncoder
 from viggo_pipe.stage import run_stage
 from viggo_pipe.tokenizer import load_tokenizer
-from viggo_pipe.tokens import tokenize_rows, write_tokens
+from viggo_pipe.tokens import length_histogram, tokenize_rows, write_tokens
 
 
 def main() -> None:
@@ -29,6 +29,7 @@ def main() -> None:
             f"data/tokenized/{split}.parquet: {figures['kept_rows']:,} of {figures['rows']:,} rows, {figures['mean_tokens']} "
             f"tokens on average, at most {figures['max_tokens']}; {figures['truncated_rows']} truncated"
         )
+    write_plot("plots/token_lengths.csv", length_histogram(splits, params.tokenize.max_length))
     write_metrics("metrics/tokens.json", {split: tokenized.statistics for split, tokenized in splits.items()})
 
 

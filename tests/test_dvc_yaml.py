@@ -36,6 +36,14 @@ def test_params_are_the_sections_that_the_script_loads(name):
     assert "runtime" not in loaded, "runtime cannot change a result: every stage is handed it, none declares it"
 
 
+@pytest.mark.parametrize("name", STAGES)
+def test_the_schema_of_each_section_is_a_dep(name):
+    """`params` finds schemas by name, which no import shows: the module that uses a section imports its schema."""
+    stage = STAGES[name]
+    schemas = {f"src/viggo_pipe/settings/{section}.py" for section in stage.get("params", [])}
+    assert schemas <= set(stage["deps"])
+
+
 def test_every_section_but_runtime_belongs_to_a_stage():
     declared = {section for stage in STAGES.values() for section in stage.get("params", [])}
     assert declared == set(SECTIONS) - {"runtime"}

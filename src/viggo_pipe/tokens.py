@@ -1,7 +1,8 @@
 """Rows to token ids, in Parquet, and their statistics."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +16,20 @@ from viggo_pipe.settings.prompt import PromptSettings
 from viggo_pipe.settings.tokenize import TokenizeSettings
 
 _SCHEMA = pa.schema({"id": pa.string(), "input_ids": pa.list_(pa.int32()), "answer_start": pa.int32()})
+_BIN = 8  # tokens a bin of the histogram
 _PROMPT_KEY = b"viggo_prompt"
 
 
 @dataclass(frozen=True)
 class TokenizedSplit:
-    """A split's rows after `overflow` was applied, and its statistics as metrics/tokens.json shows them."""
+    """A split's rows after `overflow` was applied; before it, how many tokens each had, and what that amounts to.
+
+    `statistics` stands in metrics/tokens.json.
+    """
 
     ids: list[str]
     examples: list[Example]
+    lengths: list[int]
     statistics: dict[str, float | int]
 
 
@@ -72,7 +78,19 @@ def tokenize_rows(rows: Iterable[dict], encoder: PromptEncoder, settings: Tokeni
         "target_lost_rows": lost,
         "padding_share": round(1 - kept_tokens / (len(examples) * settings.max_length), 4),
     }
-    return TokenizedSplit(ids, examples, figures)
+    return TokenizedSplit(ids, examples, lengths, figures)
+
+
+def length_histogram(splits: Mapping[str, TokenizedSplit], max_length: int) -> Iterator[dict[str, str | int]]:
+    """Yield the bins of plots/token_lengths.csv: `rows` of `split` have `tokens` or up to 7 fewer tokens.
+
+    All splits have the same bins, empty ones too; `max_length` stands in each, for the plot to mark.
+    """
+    last = max(-(-max(split.lengths) // _BIN) for split in splits.values())
+    for name, split in splits.items():
+        counts = Counter(-(-length // _BIN) for length in split.lengths)
+        for number in range(1, last + 1):
+            yield {"split": name, "tokens": number * _BIN, "rows": counts[number], "max_length": max_length}
 
 
 def write_tokens(split: TokenizedSplit, prompt: PromptSettings, path: str | Path) -> None:

@@ -1,5 +1,6 @@
 """params.yaml, section `model`: the base model, pinned by a checksum or a commit hash."""
 
+from pathlib import Path, PurePosixPath
 from typing import Literal, Self
 
 from pydantic import model_validator
@@ -22,6 +23,15 @@ class ModelSettings(Section):
     repo: Text | None
     revision: CommitHash | None
     path: Text | None
+
+    @property
+    def name(self) -> str:
+        """What to call the model: its Hub id, the package and file that hold it, or its folder's or file's name."""
+        if self.source == "hub":
+            return self.repo
+        if self.source == "package":
+            return f"{PurePosixPath(self.file).stem} ({self.package})"
+        return Path(self.path).name
 
     @model_validator(mode="after")
     def _source_is_complete(self) -> Self:

@@ -1,0 +1,42 @@
+"""Renders the report as one HTML page that needs no network."""
+
+import json
+
+from markupsafe import Markup
+
+from viggo_pipe.report.charts import HEIGHT, WIDTH, length_histogram, loss_chart
+from viggo_pipe.report.data import ReportData
+from viggo_pipe.report.environment import report_environment
+
+
+def render_page(data: ReportData) -> str:
+    """The page: headline, what is still wrong, plots, and a browser of all examples.
+
+    Whatever comes from the data or the model is escaped: as text by Jinja, and in the examples' JSON, where "<" is written
+    as an escape of JSON's own, so that no prediction can end the script element that holds it.
+    """
+    environment = report_environment(autoescape=True)
+    environment.filters["share"] = _share
+    return environment.get_template("index.html").render(
+        data=data,
+        width=WIDTH,
+        height=HEIGHT,
+        loss=loss_chart(data.losses),
+        lengths=length_histogram(data.token_lengths, "train", data.max_length),
+        examples_json=_script_safe(data.examples),
+        # The project's own files, not data: they hold markup on purpose.
+        style=Markup(environment.loader.get_source(environment, "style.css")[0]),
+        script=Markup(environment.loader.get_source(environment, "browse.js")[0]),
+    )
+
+
+def _script_safe(content: object) -> Markup:
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)  # safe: holds none of the characters that end a script element or begin another
+
+
+def _share(value: float) -> str:
+    """A share as a percentage with one decimal."""
+    return f"{100 * value:.1f}"
