@@ -19,7 +19,7 @@ env: $(VENV)/.installed  ## install the pinned environment into .venv
 repro: env  ## check the configuration, then run the pipeline and show its metrics
 	@$(RUN) viggo check
 	@$(RUN) dvc repro
-	@$(RUN) dvc metrics show metrics/base.json metrics/tuned.json
+	@$(RUN) viggo scores
 
 test: env  ## run the fast and the slow tests
 	@$(RUN) python -m pytest -m "$(NO_GPU)"

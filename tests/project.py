@@ -17,6 +17,7 @@ _FLOW = (
     "score.py base",
     "score.py tuned",
     "compare.py",
+    "report.py",
 )
 
 

@@ -78,7 +78,7 @@ def test_a_stage_returns_its_status_and_records_its_cost(tmp_path, monkeypatch, 
 
     assert run_stage("good", lambda: {"tokens_per_second": 5}) == 0
     cost = json.loads((tmp_path / "runs/good.json").read_text())
-    assert cost.keys() == {"seconds", "peak_memory_mib", "tokens_per_second"} and cost["peak_memory_mib"] > 1
+    assert cost.keys() == {"seconds", "peak_memory_mib", "tokens_per_second", "machine"} and cost["peak_memory_mib"] > 1
     assert run_stage("bad", bad) == 2
     assert capsys.readouterr().err == "bad: what, where, what to do\n"
     assert run_stage("interrupted", interrupted) == 130

@@ -1,6 +1,7 @@
 """What DVC finds stale after a change, and therefore reruns: exactly the stages that read what changed, and those behind them."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -13,12 +14,17 @@ pytestmark = pytest.mark.slow
 
 FLOW = {
     "fetch": ["tokenize", "predict@base", "predict@tuned"],
-    "tokenize": ["train"],
-    "train": ["predict@tuned"],
-    "predict@base": ["score@base", "compare"],
-    "predict@tuned": ["score@tuned", "compare"],
+    "tokenize": ["train", "report"],
+    "train": ["predict@tuned", "report"],
+    "predict@base": ["score@base", "compare", "report"],
+    "predict@tuned": ["score@tuned", "compare", "report"],
+    "score@base": ["report"],
+    "score@tuned": ["report"],
+    "compare": ["report"],
 }
-PREDICT, SCORE = {"predict@base", "predict@tuned"}, {"score@base", "score@tuned", "compare"}
+SCORE = {"score@base", "score@tuned", "compare", "report"}
+PREDICT = {"predict@base", "predict@tuned"} | SCORE
+TUNED = {"predict@tuned", "score@tuned", "compare", "report"}
 
 
 def dvc(project: Project, *arguments: str) -> str:
@@ -41,6 +47,7 @@ def committed(tmp_path_factory):
         target = project.folder / source.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(source.read_bytes())
+    shutil.copytree(ROOT / "src/viggo_pipe/report/templates", project.folder / "src/viggo_pipe/report/templates")
     subprocess.run(["git", "init", "--quiet"], cwd=project.folder, check=True)
     dvc(project, "init", "--quiet")
     for split in ("train", "validation", "test"):
@@ -50,7 +57,8 @@ def committed(tmp_path_factory):
     write(project, "models/adapter/adapter_config.json")
     for name in ("tokens", "model", "base", "tuned", "comparison"):
         write(project, f"metrics/{name}.json")
-    write(project, "plots/loss.csv")
+    for name in ("plots/loss.csv", "plots/token_lengths.csv", "reports/index.html", "models/README.md"):
+        write(project, name)
     for which in ("base", "tuned"):
         write(project, f"predictions/{which}.jsonl")
         for name in ("attributes", "by_dialogue_act", "dialogue_acts"):
@@ -74,15 +82,15 @@ def test_nothing_is_stale_after_a_run(committed):
 @pytest.mark.parametrize(
     ("section", "key", "value", "expected"),
     [
-        ("lora", "r", 32, {"train", "predict@tuned", "score@tuned", "compare"}),
-        ("train", "learning_rate", 2e-05, {"train", "predict@tuned", "score@tuned", "compare"}),
-        ("generate", "max_new_tokens", 7, PREDICT | SCORE),
-        ("prompt", "template", "{sentence}\n", {"tokenize", "train"} | PREDICT | SCORE),
-        ("tokenize", "max_length", 99, {"tokenize", "train", "predict@tuned", "score@tuned", "compare"}),
+        ("lora", "r", 32, {"train"} | TUNED),
+        ("train", "learning_rate", 2e-05, {"train"} | TUNED),
+        ("generate", "max_new_tokens", 7, PREDICT),
+        ("prompt", "template", "{sentence}\n", {"tokenize", "train"} | PREDICT),
+        ("tokenize", "max_length", 99, {"tokenize", "train"} | TUNED),
         ("score", "bootstrap_seed", 7, SCORE),
         ("runtime", "progress", "plain", set()),
-        ("model", "path", "elsewhere", {"tokenize", "train"} | PREDICT | SCORE),
-        ("dataset", "repo", "else/where", {"fetch", "tokenize", "train"} | PREDICT | SCORE),
+        ("model", "path", "elsewhere", {"tokenize", "train"} | PREDICT),
+        ("dataset", "repo", "else/where", {"fetch", "tokenize", "train"} | PREDICT),
     ],
 )
 def test_a_changed_param_reruns_its_readers(committed, section, key, value, expected):
@@ -97,11 +105,12 @@ def test_a_changed_param_reruns_its_readers(committed, section, key, value, expe
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
-        ("tally", {"score@base", "score@tuned"}),
-        ("training", {"train", "predict@tuned", "score@tuned", "compare"}),
-        ("generation", PREDICT | SCORE),
-        ("settings/train", {"train", "predict@tuned", "score@tuned", "compare"}),
-        ("sample_patterns", {"fetch", "tokenize", "train"} | PREDICT | SCORE),
+        ("tally", {"score@base", "score@tuned", "report"}),
+        ("training", {"train"} | TUNED),
+        ("generation", PREDICT),
+        ("settings/train", {"train"} | TUNED),
+        ("sample_patterns", {"fetch", "tokenize", "train"} | PREDICT),
+        ("report/page", {"report"}),
         ("cli", set()),
     ],
 )

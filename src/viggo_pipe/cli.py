@@ -1,4 +1,4 @@
-"""The command `viggo`: parse sentences, switch profiles, check the configuration.
+"""The command `viggo`: parse sentences, switch profiles, check the configuration, record runs and compare them.
 
 Each command imports what it needs when it runs, so that `viggo --help` answers at once.
 """
@@ -49,6 +49,21 @@ def _argument_parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("check", help="check params.yaml, the data and model sources and the disk space")
     check.set_defaults(run=_check)
+
+    scores = commands.add_parser("scores", help="print the scores of the base and the tuned model")
+    scores.set_defaults(run=_scores)
+
+    record = commands.add_parser("record", help="save the workspace's run on ViGGO as results/NAME.json")
+    record.add_argument("name", metavar="NAME", help="of the setting; runs of other seeds join it")
+    record.set_defaults(run=_record)
+
+    results = commands.add_parser("results", help="print recorded runs beside the published figures")
+    results.set_defaults(run=_results)
+
+    compare = commands.add_parser("compare", help="test the workspace's predictions against a recorded run's")
+    compare.add_argument("name", metavar="NAME", help="of the setting in results/")
+    compare.add_argument("--seed", type=int, help="of the recorded run; default: the first")
+    compare.set_defaults(run=_compare)
     return parser
 
 
@@ -95,6 +110,43 @@ def _use(options: argparse.Namespace) -> None:
     from viggo_pipe.profiles import use_profile
 
     print(f"params.yaml is now {use_profile(options.profile)}; `viggo check` checks its sources, `dvc repro` runs it")
+
+
+def _scores(options: argparse.Namespace) -> None:
+    from viggo_pipe.dvc_files import read_metrics
+    from viggo_pipe.headline import headline, headline_table
+    from viggo_pipe.params import load_params
+    from viggo_pipe.provenance import data_provenance
+
+    params = load_params("dataset", "generate")
+    base, tuned = read_metrics("metrics/base.json"), read_metrics("metrics/tuned.json")
+    for line in headline_table(headline(base, tuned)):
+        print(line)
+    print(f"{tuned['examples']:,} examples of the {params.generate.split} split. {data_provenance(params.dataset).note}")
+
+
+def _record(options: argparse.Namespace) -> None:
+    from viggo_pipe.results import record_run
+
+    print(f"recorded in {record_run(options.name)}; `viggo results` shows the table")
+
+
+def _results(options: argparse.Namespace) -> None:
+    from viggo_pipe.results import results_table
+
+    for line in results_table():
+        print(line)
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from viggo_pipe.results import compare_with_recorded
+
+    outcomes = compare_with_recorded(options.name, options.seed)
+    print(
+        f"{outcomes.examples:,} examples: {outcomes.only_first_right} right only as recorded, "
+        f"{outcomes.only_second_right} only now; exact match {100 * outcomes.difference:+.1f} points, "
+        f"McNemar's exact p = {outcomes.mcnemar_p():.4g}"
+    )
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -16,6 +16,31 @@ def write_metrics(path: str | Path, metrics: Mapping[str, float | int]) -> None:
         file.write("\n")
 
 
+def read_metrics(path: str | Path) -> dict:
+    """The JSON object in `path`.
+
+    Raises:
+        InputError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path} ({error}); `dvc repro` writes it") from error
+
+
+def read_plot(path: str | Path) -> list[dict[str, str]]:
+    """The rows of `path`, as text.
+
+    Raises:
+        InputError: the file is missing or is not CSV.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"cannot read {path} ({error}); `dvc repro` writes it") from error
+
+
 def write_plot(path: str | Path, rows: Iterable[Mapping[str, str | float | int]]) -> None:
     """Write `rows`, one at a time, under a header with the first row's keys, which all rows have.
 

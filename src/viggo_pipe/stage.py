@@ -1,7 +1,6 @@
 """Runs a stage's main function: exit status, one clear error line, and what the run cost, in runs/STAGE.json."""
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from viggo_pipe.errors import InputError
 from viggo_pipe.files import atomic_write
+from viggo_pipe.machine import describe_machine, peak_memory
 
 # Git-ignored and unknown to DVC: seconds and memory differ at each run, and would make a DVC output stale.
 RUNS = Path("runs")
@@ -17,13 +17,13 @@ RUNS = Path("runs")
 def run_stage(name: str, main: Callable[[], dict | None]) -> int:
     """Run `main` and return the process's exit status: 0, 2 after an InputError, 130 after Ctrl-C.
 
-    `main` may return what it measured (tokens a second, say); it joins `seconds` and `peak_memory_mib` (the process's
-    largest resident size) in runs/NAME.json.
+    `main` may return what it measured (tokens a second, say); it joins `seconds`, the peak memory and the `machine` in
+    runs/NAME.json.
     """
     started = time.perf_counter()
     try:
         measured = main() or {}
-        measured |= {"seconds": round(time.perf_counter() - started, 2), "peak_memory_mib": _peak_memory_mib()}
+        measured |= {"seconds": round(time.perf_counter() - started, 2), **peak_memory(), "machine": describe_machine()}
         with atomic_write(RUNS / f"{name}.json") as file:
             json.dump(measured, file, indent=2, sort_keys=True)
             file.write("\n")
@@ -34,8 +34,3 @@ def run_stage(name: str, main: Callable[[], dict | None]) -> int:
         print(f"{name}: interrupted; nothing half-written, run again to start this stage over", file=sys.stderr)
         return 130
     return 0
-
-
-def _peak_memory_mib() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))  # bytes on macOS, KiB on Linux

@@ -1,14 +1,12 @@
 """What the report shows, read from the pipeline's outs and worked out: headline, what is still wrong, plots, examples."""
 
-import csv
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from viggo_pipe.comparison import read_pairs
-from viggo_pipe.errors import InputError
+from viggo_pipe.dvc_files import read_metrics, read_plot
+from viggo_pipe.headline import HeadlineRow, headline
 from viggo_pipe.provenance import DataProvenance, data_provenance
 from viggo_pipe.report.examples import Example, report_examples
 from viggo_pipe.scoring import Judgement
@@ -16,29 +14,7 @@ from viggo_pipe.settings.dataset import DatasetSettings
 from viggo_pipe.settings.generate import GenerateSettings
 from viggo_pipe.settings.model import ModelSettings
 
-_HEADLINE = (
-    ("exact_match", "Exact match, strict"),
-    ("exact_match_unordered", "Exact match, any order"),
-    ("slot_f1", "Slot F1"),
-    ("dialogue_act_accuracy", "Dialogue act"),
-    ("attribute_set_accuracy", "Set of attributes"),
-    ("well_formed", "Well-formed"),
-    ("in_ontology", "In the ontology"),
-    ("hallucinated_values", "Hallucinated values"),
-)
 _MOST = 12  # rows of a table of the most frequent mistakes
-
-
-@dataclass(frozen=True)
-class HeadlineRow:
-    """A metric of both models: shares between 0 and 1, and 95% intervals where there are any."""
-
-    key: str
-    label: str
-    base: float
-    tuned: float
-    base_interval: tuple[float, float] | None
-    tuned_interval: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -78,28 +54,28 @@ def read_report_data(dataset: DatasetSettings, model: ModelSettings, generate: G
     Raises:
         InputError: one of their files is missing or is not theirs.
     """
-    metrics = {name: _read_json(f"metrics/{name}.json") for name in ("base", "tuned", "comparison", "model", "tokens")}
+    metrics = {name: read_metrics(f"metrics/{name}.json") for name in ("base", "tuned", "comparison", "model", "tokens")}
     examples, judgements = [], []
     for example, judgement in report_examples(read_pairs("predictions/base.jsonl", "predictions/tuned.jsonl")):
         examples.append(example)
         judgements.append(judgement)
-    acts = [(row["actual"], row["predicted"]) for row in _read_csv("plots/tuned/dialogue_acts.csv")]
+    acts = [(row["actual"], row["predicted"]) for row in read_plot("plots/tuned/dialogue_acts.csv")]
     lengths = [
         {"split": row["split"], "tokens": int(row["tokens"]), "rows": int(row["rows"]), "max_length": int(row["max_length"])}
-        for row in _read_csv("plots/token_lengths.csv")
+        for row in read_plot("plots/token_lengths.csv")
     ]
     return ReportData(
         provenance=data_provenance(dataset),
         split=generate.split,
         model=model.name,
-        headline=[_headline_row(key, label, metrics) for key, label in _HEADLINE],
+        headline=headline(metrics["base"], metrics["tuned"]),
         metrics=metrics,
         error_kinds=Counter(kind for example in examples for kind in example["tuned"]["errors"]).most_common(),
         mistakes=_mistakes(judgements),
         confused_acts=[
             (actual, predicted, count) for (actual, predicted), count in Counter(acts).most_common() if actual != predicted
         ],
-        losses=[{name: float(value) if value else None for name, value in row.items()} for row in _read_csv("plots/loss.csv")],
+        losses=[{name: float(value) if value else None for name, value in row.items()} for row in read_plot("plots/loss.csv")],
         attributes=_attributes(),
         acts=sorted({act for pair in acts for act in pair}),
         act_counts=Counter(acts),
@@ -107,17 +83,6 @@ def read_report_data(dataset: DatasetSettings, model: ModelSettings, generate: G
         max_length=lengths[0]["max_length"],
         examples=examples,
     )
-
-
-def _headline_row(key: str, label: str, metrics: dict[str, dict]) -> HeadlineRow:
-    def interval(which: str) -> tuple[float, float] | None:
-        low, high = (metrics[which].get(f"{key}_{end}") for end in ("low", "high"))
-        return None if low is None else (low, high)
-
-    try:
-        return HeadlineRow(key, label, metrics["base"][key], metrics["tuned"][key], interval("base"), interval("tuned"))
-    except KeyError as error:
-        raise InputError(f"metrics/base.json or metrics/tuned.json has no {error}; run `dvc repro score`") from error
 
 
 def _mistakes(judgements: Iterable[Judgement]) -> list[Mistake]:
@@ -137,7 +102,7 @@ def _mistakes(judgements: Iterable[Judgement]) -> list[Mistake]:
 
 def _attributes() -> list[dict[str, float | str]]:
     """`attribute`, how many the references hold (`gold`), and its F1 in `base` and `tuned`."""
-    base = {row["attribute"]: row for row in _read_csv("plots/base/attributes.csv")}
+    base = {row["attribute"]: row for row in read_plot("plots/base/attributes.csv")}
     return [
         {
             "attribute": row["attribute"],
@@ -145,20 +110,5 @@ def _attributes() -> list[dict[str, float | str]]:
             "base": float(base.get(row["attribute"], {}).get("f1", 0.0)),
             "tuned": float(row["f1"]),
         }
-        for row in _read_csv("plots/tuned/attributes.csv")
+        for row in read_plot("plots/tuned/attributes.csv")
     ]
-
-
-def _read_json(path: str) -> dict:
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path} ({error}); run `dvc repro`, which writes it") from error
-
-
-def _read_csv(path: str) -> list[dict[str, str]]:
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path} ({error}); run `dvc repro`, which writes it") from error

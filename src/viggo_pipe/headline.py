@@ -1,0 +1,62 @@
+"""The metrics that come first wherever scores are shown: on the terminal, in the report and in the model card."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from viggo_pipe.errors import InputError
+
+_HEADLINE = (
+    ("exact_match", "Exact match, strict"),
+    ("exact_match_unordered", "Exact match, any order"),
+    ("slot_f1", "Slot F1"),
+    ("dialogue_act_accuracy", "Dialogue act"),
+    ("attribute_set_accuracy", "Set of attributes"),
+    ("well_formed", "Well-formed"),
+    ("in_ontology", "In the ontology"),
+    ("hallucinated_values", "Hallucinated values"),
+)
+
+
+@dataclass(frozen=True)
+class HeadlineRow:
+    """A metric of both models: shares between 0 and 1, and 95% intervals where there are any."""
+
+    key: str
+    label: str
+    base: float
+    tuned: float
+    base_interval: tuple[float, float] | None
+    tuned_interval: tuple[float, float] | None
+
+
+def headline(base: Mapping[str, float], tuned: Mapping[str, float]) -> list[HeadlineRow]:
+    """The headline of the two models' metrics, as metrics/base.json and metrics/tuned.json hold them.
+
+    Raises:
+        InputError: a metric is missing.
+    """
+    try:
+        return [
+            HeadlineRow(key, label, base[key], tuned[key], _interval(base, key), _interval(tuned, key))
+            for key, label in _HEADLINE
+        ]
+    except KeyError as error:
+        raise InputError(f"metrics/base.json or metrics/tuned.json has no {error}; run `dvc repro score`") from error
+
+
+def headline_table(rows: list[HeadlineRow]) -> Iterator[str]:
+    """Yield the lines of a Markdown table, aligned, so that it reads well on a terminal too."""
+    cells = [("", "base", "tuned", "95% interval")]
+    for row in rows:
+        interval = f"{row.tuned_interval[0]:.3f} to {row.tuned_interval[1]:.3f}" if row.tuned_interval else ""
+        cells.append((row.label, f"{row.base:.3f}", f"{row.tuned:.3f}", interval))
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for number, line in enumerate(cells):
+        yield "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+        if number == 0:
+            yield "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+
+
+def _interval(metrics: Mapping[str, float], key: str) -> tuple[float, float] | None:
+    low, high = (metrics.get(f"{key}_{end}") for end in ("low", "high"))
+    return None if low is None or high is None else (low, high)

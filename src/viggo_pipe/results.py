@@ -1,0 +1,173 @@
+"""Recorded runs on real ViGGO: results/NAME.json holds a setting and its runs, one a seed; the table shows them all.
+
+A run is what stands in the workspace: metrics, what the stages cost (runs/), and which test examples came out right.
+"""
+
+import json
+import statistics
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from viggo_pipe.comparison import PairedOutcomes, count_outcomes
+from viggo_pipe.dvc_files import read_metrics
+from viggo_pipe.errors import InputError
+from viggo_pipe.files import atomic_write
+from viggo_pipe.params import SECTIONS, load_params
+from viggo_pipe.predictions import read_predictions
+from viggo_pipe.provenance import data_provenance
+from viggo_pipe.scoring import exact_match
+
+RESULTS = Path("results")
+_PUBLISHED = "published"
+_STAGES = ("train", "predict-base", "predict-tuned")
+_EXAMPLES = {"validation": 714, "test": 1083}  # of ViGGO, so that a slice of it is not taken for the whole
+
+
+def record_run(name: str) -> Path:
+    """Add the workspace's run to results/NAME.json, in place of an earlier one with its seed, and return the path.
+
+    Raises:
+        InputError: the data are not ViGGO's, a stage has not run, the predictions are not all of the split, or NAME
+            was recorded with other params.
+    """
+    params = load_params(*SECTIONS)
+    provenance = data_provenance(params.dataset)
+    if not provenance.is_viggo:
+        raise InputError(f"only runs on ViGGO are recorded. {provenance.note}")
+    if name == _PUBLISHED or not name.replace("-", "").replace("_", "").isalnum():
+        raise InputError(f"a setting cannot be called {name!r}: use letters, digits, - and _, and not {_PUBLISHED!r}")
+    right = _right("predictions/tuned.jsonl")
+    if len(right) != _EXAMPLES.get(params.generate.split):
+        raise InputError(
+            f"predictions/tuned.jsonl holds {len(right)} examples, which is not ViGGO's {params.generate.split} split"
+        )
+    metrics = {which: read_metrics(f"metrics/{which}.json") for which in ("base", "tuned", "comparison", "model")}
+    if round(sum(right) / len(right), 4) != metrics["tuned"]["exact_match"]:
+        raise InputError("metrics/tuned.json is not of predictions/tuned.jsonl: run `dvc repro` first")
+    setting = {section: getattr(params, section).model_dump() for section in SECTIONS if section != "runtime"}
+    seed = setting["train"].pop("seed")
+    for key in ("path", "sample"):  # where the files lay, and what was not used
+        del setting["dataset"][key]
+    del setting["dataset"]["source"]
+    path = RESULTS / f"{name}.json"
+    recorded = read_metrics(path) if path.exists() else {"params": setting, "runs": {}}
+    if recorded["params"] != setting:
+        raise InputError(f"{path} was recorded with other params: {_differing(recorded['params'], setting)}; choose another name")
+    recorded["runs"][str(seed)] = {
+        "metrics": metrics,
+        "stages": {stage: read_metrics(f"runs/{stage}.json") for stage in _STAGES},
+        "commit": _commit(),
+        "right": "".join("1" if is_right else "0" for is_right in right),
+    }
+    recorded["runs"] = dict(sorted(recorded["runs"].items(), key=lambda run: int(run[0])))
+    with atomic_write(path) as file:
+        json.dump(recorded, file, indent=2, sort_keys=True)
+        file.write("\n")
+    return path
+
+
+def compare_with_recorded(name: str, seed: int | None = None) -> PairedOutcomes:
+    """Pair the workspace's tuned predictions (second) with a recorded run's (first), example by example.
+
+    Args:
+        seed: the recorded run's; by default the first one.
+
+    Raises:
+        InputError: there is no such run, or it is of another split.
+    """
+    params = load_params("dataset", "generate")
+    provenance = data_provenance(params.dataset)
+    if not provenance.is_viggo:
+        raise InputError(f"recorded runs are ViGGO's, and the workspace's is not. {provenance.note}")
+    recorded = _recorded(name)
+    runs = recorded["runs"]
+    run = next(iter(runs.values())) if seed is None else runs.get(str(seed))
+    if run is None:
+        raise InputError(f"results/{name}.json has no run of seed {seed}; it has {', '.join(runs)}")
+    split = recorded["params"]["generate"]["split"]
+    right = _right("predictions/tuned.jsonl")
+    if split != params.generate.split or len(right) != len(run["right"]):
+        raise InputError(
+            f"results/{name}.json is of the {split} split, {len(run['right'])} examples; the workspace holds another one"
+        )
+    return count_outcomes((before == "1", now) for before, now in zip(run["right"], right, strict=True))
+
+
+def results_table() -> Iterator[str]:
+    """Yield the lines of a Markdown table: recorded settings, means over their seeds, then published figures.
+
+    Raises:
+        InputError: there is no folder results/, or a file in it is not a recorded setting.
+    """
+    yield "| system | parameters | split | exact match | slot F1 | runs | source |"
+    yield "|---|---|---|---|---|---|---|"
+    names = sorted(path.stem for path in RESULTS.glob("*.json") if path.stem != _PUBLISHED)
+    for name in names:
+        recorded = _recorded(name)
+        runs = list(recorded["runs"].values())
+        tuned = [run["metrics"]["tuned"] for run in runs]
+        parameters = f"{runs[0]['metrics']['model']['total_parameters'] / 1e6:.0f}M"
+        where = sorted({_hardware(run["stages"]["train"]["machine"]) for run in runs})
+        row = (
+            f"**{name}**",
+            parameters,
+            recorded["params"]["generate"]["split"],
+            _mean_and_spread([metrics["exact_match"] for metrics in tuned]),
+            _mean_and_spread([metrics["slot_f1"] for metrics in tuned]),
+            str(len(runs)),
+            f"results/{name}.json ({', '.join(where)})",
+        )
+        yield f"| {' | '.join(row)} |"
+    for figure in sorted(read_metrics(RESULTS / f"{_PUBLISHED}.json"), key=lambda figure: -figure["exact_match"]):
+        score = _percent(figure["exact_match"])
+        yield f"| {figure['system']} | {figure['parameters']} | {figure['split']} | {score} | | | {figure['source']} |"
+
+
+def _right(path: str) -> list[bool]:
+    return [exact_match(row.reference, row.prediction) for row in read_predictions(path)]
+
+
+def _recorded(name: str) -> dict[str, Any]:
+    recorded = read_metrics(RESULTS / f"{name}.json")
+    if not (isinstance(recorded, dict) and recorded.get("runs")):
+        raise InputError(f"results/{name}.json is not a recorded setting; `viggo record NAME` writes one")
+    return recorded
+
+
+def _differing(one: dict[str, dict], other: dict[str, dict]) -> str:
+    keys = {f"{section}.{key}" for content in (one, other) for section in content for key in content[section]}
+    differing = [key for key in sorted(keys) if _at(one, key) != _at(other, key)]
+    return ", ".join(differing)
+
+
+def _at(content: dict[str, dict], key: str) -> Any:
+    section, name = key.split(".", 1)
+    return content.get(section, {}).get(name)
+
+
+def _commit() -> str | None:
+    """HEAD, with "-dirty" where tracked files differ from it; None outside git."""
+    done = subprocess.run(
+        ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"], capture_output=True, text=True
+    )
+    return done.stdout.strip() or None
+
+
+def _hardware(machine: dict[str, Any]) -> str:
+    gpus = machine["gpus"]
+    return (
+        (f"{len(gpus)} x {gpus[0]}" if len(gpus) > 1 else gpus[0])
+        if gpus
+        else f"{machine['processor']}, {machine['cores']} cores"
+    )
+
+
+def _mean_and_spread(shares: list[float]) -> str:
+    mean = _percent(statistics.fmean(shares))
+    return mean if len(shares) == 1 else f"{mean} ± {_percent(statistics.stdev(shares))}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
