@@ -9,7 +9,7 @@ BIN = $(VENV)/bin
 RUN = PATH="$(abspath $(BIN)):$$PATH" DVC_NO_ANALYTICS=1 HF_HUB_DISABLE_TELEMETRY=1
 NO_GPU = not gpu and not viggo and not browser
 
-.PHONY: help env repro test test-fast test-viggo lint format constraints clean
+.PHONY: help env repro test test-fast test-viggo test-browser lint format constraints clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,10 @@ test-fast: env  ## run the fast tests
 
 test-viggo: env  ## run the tests on the real ViGGO files, which VIGGO_DATA names
 	@$(RUN) python -m pytest -m "viggo and not gpu and not browser"
+
+test-browser: env  ## run the report's tests in an installed Chromium
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[browser]"
+	@$(RUN) python -m pytest -m browser
 
 lint: env  ## check style
 	@$(RUN) ruff check . && $(RUN) ruff format --check .

@@ -62,9 +62,11 @@ def _explaining(path: Path) -> Iterator[None]:
     """Turn what a full or read-only disk raises into an InputError that names the path."""
     try:
         yield
-    except OSError as error:
-        if error.errno in _NO_SPACE:
+    except Exception as error:
+        number = getattr(error, "errno", None)
+        # safetensors wraps the system's error in its own, which has the words but not the number.
+        if number in _NO_SPACE or "No space left on device" in str(error):
             raise InputError(f"no space left to write {path}: free some and run again; nothing was written") from error
-        if error.errno in _NOT_WRITABLE:
+        if number in _NOT_WRITABLE:
             raise InputError(f"cannot write {path}: {error.strerror}; check the folder's permissions") from error
         raise

@@ -18,7 +18,7 @@ class Progress:
     """
 
     def __init__(self, label: str, total: int, style: str = "auto"):
-        self.label, self.total, self.done = label, total, 0
+        self.label, self.total, self.done, self._shown = label, total, 0, 0
         self._note = ""
         self._started = self._last_line = time.monotonic()
         as_bar = style == "bar" or (style == "auto" and sys.stderr.isatty())
@@ -34,7 +34,7 @@ class Progress:
         """End the bar, or show the last plain line."""
         if self._bar is not None:
             self._bar.close()
-        elif self.done != self.total or self._last_line != self._started:
+        elif self.done != self._shown and (self._shown or self.done != self.total):  # what was done at once is worth no line
             self._line()
 
     def advance(self, items: int = 1, note: str = "") -> None:
@@ -48,7 +48,7 @@ class Progress:
             self._line()
 
     def _line(self) -> None:
-        self._last_line = time.monotonic()
+        self._last_line, self._shown = time.monotonic(), self.done
         elapsed = self._last_line - self._started
         left = elapsed / self.done * (self.total - self.done) if self.done else 0
         note = f", {self._note}" if self._note else ""

@@ -167,6 +167,7 @@ def _arguments(settings: TrainSettings, folder: str) -> TrainingArguments:
             eval_steps=settings.eval_steps,
             save_strategy="best" if settings.keep_best and settings.eval_steps else "no",
             save_total_limit=1,
+            save_only_model=True,
             load_best_model_at_end=bool(settings.keep_best and settings.eval_steps),
             metric_for_best_model="eval_loss",
             logging_steps=settings.log_steps,
