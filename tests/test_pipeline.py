@@ -5,8 +5,11 @@ import hashlib
 import json
 
 import pytest
+from independent_scorer import score
 from project import Project
 from tiny_model import write_tiny_mistral
+
+from viggo_pipe.jsonl import read_jsonl
 
 pytestmark = pytest.mark.slow
 
@@ -118,3 +121,6 @@ def test_the_real_smollm2_trains_and_is_scored_on_real_viggo(tmp_path, viggo_fol
     base, tuned = (read_json(project.folder / f"metrics/{which}.json") for which in ("base", "tuned"))
     assert base["exact_match"] == base["well_formed"] == 0
     assert tuned["well_formed"] > 0.5 and tuned["slot_f1"] > 0.1
+    for which, metrics in (("base", base), ("tuned", tuned)):
+        rows = read_jsonl(project.folder / f"predictions/{which}.jsonl")
+        assert metrics.items() >= score(rows).items(), "the independent scorer disagrees on real predictions"
