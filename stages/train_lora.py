@@ -10,25 +10,30 @@ from viggo_pipe.base_model import find_base_model
 from viggo_pipe.dvc_files import write_metrics, write_plot
 from viggo_pipe.model_loading import load_model
 from viggo_pipe.params import load_params
+from viggo_pipe.resume import input_digest, resumable
 from viggo_pipe.stage import run_stage
 from viggo_pipe.tokenizer import load_tokenizer
 from viggo_pipe.tokens import read_tokens
 from viggo_pipe.training import add_adapter, parameter_counts, train_adapter
 
+TOKENS = ("data/tokenized/train.parquet", "data/tokenized/validation.parquet")
+
 
 def main() -> dict[str, float]:
     params = load_params("model", "quantize", "lora", "train")
-    train_rows, prompt = read_tokens("data/tokenized/train.parquet")
-    validation_rows, _ = read_tokens("data/tokenized/validation.parquet")
-    base = find_base_model(params.model)
-    model = add_adapter(load_model(base, params.quantize), params.lora, params.train)
-    counts = parameter_counts(model)
-    print("parameters: {trainable_parameters:,} trainable of {total_parameters:,} ({trainable_percent} %)".format(**counts))
+    digest = input_digest([params.model, params.quantize, params.lora, params.train], TOKENS)
+    with resumable("train", digest) as scratch:
+        (train_rows, prompt), (validation_rows, _) = map(read_tokens, TOKENS)
+        base = find_base_model(params.model)
+        model = add_adapter(load_model(base, params.quantize), params.lora, params.train)
+        counts = parameter_counts(model)
+        print("parameters: {trainable_parameters:,} trainable of {total_parameters:,} ({trainable_percent} %)".format(**counts))
 
-    result = train_adapter(model, train_rows, validation_rows, load_tokenizer(base).pad_token_id, params.train, params.runtime)
-    save_adapter(result.model, base, prompt, "models/adapter")
-    write_plot("plots/loss.csv", result.losses)
-    write_metrics("metrics/model.json", counts)
+        pad_token_id = load_tokenizer(base).pad_token_id
+        result = train_adapter(model, train_rows, validation_rows, pad_token_id, params.train, params.runtime, scratch)
+        save_adapter(result.model, base, prompt, "models/adapter")
+        write_plot("plots/loss.csv", result.losses)
+        write_metrics("metrics/model.json", counts)
     print(
         f"models/adapter: trained on {result.tokens:,} tokens in {result.seconds:.0f} s, "
         f"validation loss {result.validation_loss:.4f}"

@@ -62,7 +62,7 @@ _OTHER_SECTIONS = {
     },
     "generate": {"split": "test", "batch_size": 8, "max_new_tokens": 96},
     "score": {"bootstrap_resamples": 100, "bootstrap_seed": 0},
-    "runtime": {"progress": "auto"},
+    "runtime": {"progress": "auto", "checkpoint_steps": 100},
 }
 
 

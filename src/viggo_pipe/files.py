@@ -11,6 +11,8 @@ from typing import IO
 from viggo_pipe.errors import InputError
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+# safetensors and torch wrap the system's error in their own, which have its words, or not even those.
+_NO_SPACE_WORDS = ("No space left on device", "PytorchStreamWriter failed")
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -26,7 +28,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
-    with _explaining(path):
+    with explaining_full_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(partial, mode, **text) as file:
@@ -47,7 +49,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with _explaining(path):
+    with explaining_full_disk(path):
         partial.mkdir(parents=True)
         try:
             yield partial
@@ -58,14 +60,13 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _explaining(path: Path) -> Iterator[None]:
-    """Turn what a full or read-only disk raises into an InputError that names the path."""
+def explaining_full_disk(path: Path) -> Iterator[None]:
+    """Turn what a full or read-only disk raises into an InputError that names `path`, the file or folder being written."""
     try:
         yield
     except Exception as error:
         number = getattr(error, "errno", None)
-        # safetensors wraps the system's error in its own, which has the words but not the number.
-        if number in _NO_SPACE or "No space left on device" in str(error):
+        if number in _NO_SPACE or any(words in str(error) for words in _NO_SPACE_WORDS):
             raise InputError(f"no space left to write {path}: free some and run again; nothing was written") from error
         if number in _NOT_WRITABLE:
             raise InputError(f"cannot write {path}: {error.strerror}; check the folder's permissions") from error

@@ -1,6 +1,6 @@
 """Batched greedy generation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -17,7 +17,8 @@ def generate_answers(
     encoder: PromptEncoder,
     sentences: Sequence[str],
     settings: GenerateSettings,
-    on_batch: Callable[[int, int], None] = lambda sentences, tokens: None,
+    known: Mapping[int, str] | None = None,
+    on_batch: Callable[[dict[int, str], int], None] = lambda answers, tokens: None,
 ) -> list[str]:
     """Generate the first line that `model` writes after the prompt of each of `sentences`, in their order.
 
@@ -25,7 +26,9 @@ def generate_answers(
     prompts of like length, so that little is padding.
 
     Args:
-        on_batch: called after each batch with the numbers of its sentences and of the tokens generated for them.
+        known: answers by the index of their sentence that need not be generated again. Batches are made as if they had to
+            be, since which sentences share a batch can change a bit of an answer.
+        on_batch: called after each batch with its answers, by index, and the number of tokens generated for them.
     """
     model.eval()
     prompts = [encoder.prompt(sentence) for sentence in sentences]
@@ -37,9 +40,11 @@ def generate_answers(
         bos_token_id=tokenizer.bos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    answers = [""] * len(prompts)
+    answers = dict(known or {})
     for start in range(0, len(order), settings.batch_size):
         chosen = order[start : start + settings.batch_size]
+        if all(index in answers for index in chosen):
+            continue
         batch = pad([prompts[index] for index in chosen], tokenizer.pad_token_id, "left")
         output = model.generate(
             input_ids=batch["input_ids"].to(model.device),
@@ -47,10 +52,10 @@ def generate_answers(
             generation_config=config,
         )
         generated = output[:, batch["input_ids"].shape[1] :].cpu()
-        for index, token_ids in zip(chosen, generated.tolist(), strict=True):
-            answers[index] = encoder.decode(token_ids)
-        on_batch(len(chosen), int((generated != tokenizer.pad_token_id).sum()))
-    return answers
+        batch_answers = {index: encoder.decode(ids) for index, ids in zip(chosen, generated.tolist(), strict=True)}
+        answers |= batch_answers
+        on_batch(batch_answers, int((generated != tokenizer.pad_token_id).sum()))
+    return [answers[index] for index in range(len(prompts))]
 
 
 def _line_ends(tokenizer: PreTrainedTokenizerBase) -> list[int]:

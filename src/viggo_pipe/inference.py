@@ -1,6 +1,6 @@
 """From sentences to meaning representations: the base model, or the base model with a trained adapter."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from viggo_pipe.adapter import adapter_prompt, load_adapter
@@ -40,7 +40,8 @@ class Parser:
         self,
         sentences: Sequence[str],
         settings: GenerateSettings,
-        on_batch: Callable[[int, int], None] = lambda sentences, tokens: None,
+        known: Mapping[int, str] | None = None,
+        on_batch: Callable[[dict[int, str], int], None] = lambda answers, tokens: None,
     ) -> list[str]:
         """What the model answers to each of `sentences`, in their order; see `generate_answers`."""
-        return generate_answers(self._model, self._tokenizer, self._encoder, sentences, settings, on_batch)
+        return generate_answers(self._model, self._tokenizer, self._encoder, sentences, settings, known, on_batch)

@@ -15,14 +15,16 @@ class Progress:
         label: what is being counted, as the line shows it.
         total: how many items there are.
         style: `bar`, `plain`, or `auto`: a bar where stderr is a terminal.
+        done: how many were done before, by another process.
     """
 
-    def __init__(self, label: str, total: int, style: str = "auto"):
-        self.label, self.total, self.done, self._shown = label, total, 0, 0
+    def __init__(self, label: str, total: int, style: str = "auto", done: int = 0):
+        self.label, self.total, self.done = label, total, done
+        self._shown = self._start = done
         self._note = ""
         self._started = self._last_line = time.monotonic()
         as_bar = style == "bar" or (style == "auto" and sys.stderr.isatty())
-        self._bar = tqdm(total=total, desc=label, file=sys.stderr, dynamic_ncols=True) if as_bar else None
+        self._bar = tqdm(total=total, initial=done, desc=label, file=sys.stderr, dynamic_ncols=True) if as_bar else None
 
     def __enter__(self) -> "Progress":
         return self
@@ -34,7 +36,9 @@ class Progress:
         """End the bar, or show the last plain line."""
         if self._bar is not None:
             self._bar.close()
-        elif self.done != self._shown and (self._shown or self.done != self.total):  # what was done at once is worth no line
+        elif self.done != self._shown and (
+            self._shown > self._start or self.done != self.total
+        ):  # what was done at once is worth no line
             self._line()
 
     def advance(self, items: int = 1, note: str = "") -> None:
@@ -50,6 +54,7 @@ class Progress:
     def _line(self) -> None:
         self._last_line, self._shown = time.monotonic(), self.done
         elapsed = self._last_line - self._started
-        left = elapsed / self.done * (self.total - self.done) if self.done else 0
+        fresh = self.done - self._start
+        left = elapsed / fresh * (self.total - self.done) if fresh else 0
         note = f", {self._note}" if self._note else ""
         print(f"{self.label}: {self.done}/{self.total}, {elapsed:.0f} s, about {left:.0f} s left{note}", flush=True)

@@ -31,6 +31,6 @@ def run_stage(name: str, main: Callable[[], dict | None]) -> int:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"{name}: interrupted; nothing half-written, run again to start this stage over", file=sys.stderr)
+        print(f"{name}: interrupted, and nothing is half-written; run again to go on", file=sys.stderr)
         return 130
     return 0

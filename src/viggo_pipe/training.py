@@ -1,20 +1,24 @@
 """QLoRA training through transformers' Trainer."""
 
 import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
+import copy
 import math
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments, set_seed
-from transformers.trainer_callback import PrinterCallback
+from transformers import PreTrainedModel, TrainerCallback, TrainingArguments, set_seed
+from transformers.trainer_callback import PrinterCallback, TrainerState
 
 from viggo_pipe.collation import CausalCollator
 from viggo_pipe.errors import InputError
+from viggo_pipe.files import explaining_full_disk
 from viggo_pipe.progress import Progress
 from viggo_pipe.prompt import Example
+from viggo_pipe.resumable_trainer import ResumableTrainer, checkpoint_folder, last_complete_checkpoint
+from viggo_pipe.resume import mark_complete
 from viggo_pipe.settings.lora import LoraSettings
 from viggo_pipe.settings.runtime import RuntimeSettings
 from viggo_pipe.settings.train import TrainSettings
@@ -29,7 +33,7 @@ class TrainingResult:
         losses: the loss curve: `step` with `train_loss` or `validation_loss`, the other one being an empty string.
         validation_loss: the loss on validation that `model` has.
         tokens: real (non-padding) tokens that were trained on.
-        seconds: seconds spent in the training loop, evaluations included.
+        seconds: seconds spent in the training loop by this process, evaluations included.
     """
 
     model: PeftModel
@@ -74,32 +78,39 @@ def train_adapter(
     pad_token_id: int,
     settings: TrainSettings,
     runtime: RuntimeSettings,
+    scratch: Path,
 ) -> TrainingResult:
     """Train the adapter of `model` on `train_rows`, with the loss on `validation_rows` each `eval_steps` and at the end.
 
+    Checkpoints are saved to `scratch`; training goes on from the last complete one that lies there. On a CPU the adapter is
+    then the same to the last bit as if it had not been interrupted.
+
     Raises:
-        InputError: no row has a token to learn, or the optimizer or the schedule is not one that transformers knows.
+        InputError: training diverges, the disk is full, no row has a token to learn, or the optimizer or the schedule is not
+            one that transformers knows.
     """
     rows = _with_something_to_learn(train_rows, settings)
     validation = _with_something_to_learn(validation_rows, settings)
-    with tempfile.TemporaryDirectory(prefix="viggo-train-") as scratch:
-        arguments = _arguments(settings, scratch)
-        curve = _LossCurve(runtime)
-        trainer = Trainer(
-            model=model,
-            args=arguments,
-            train_dataset=rows,
-            eval_dataset=validation,
-            data_collator=CausalCollator(pad_token_id, settings.loss_on),
-            callbacks=[curve],
-        )
-        # Trainer's own would print dicts and draw a bar on every output; _LossCurve does what is left of them.
-        trainer.remove_callback(PrinterCallback)
-        outcome = trainer.train()
-        # Of the weights that are kept: under keep_best they need not be the last ones.
-        validation_loss = trainer.evaluate()["eval_loss"]
-    tokens = round(trainer.state.epoch * sum(len(row["input_ids"]) for row in rows))
-    return TrainingResult(model, curve.losses, validation_loss, tokens, outcome.metrics["train_runtime"])
+    trainer = ResumableTrainer(
+        model=model,
+        args=_arguments(settings, str(scratch)),
+        train_dataset=rows,
+        eval_dataset=validation,
+        data_collator=CausalCollator(pad_token_id, settings.loss_on),
+        callbacks=[_Watcher(runtime)],
+    )
+    # Trainer's own would print dicts and draw a bar on every output; _Watcher does what is left of them.
+    trainer.remove_callback(PrinterCallback)
+    checkpoint = last_complete_checkpoint(scratch)
+    if checkpoint is not None:
+        print(f"going on from {checkpoint}", flush=True)
+    with explaining_full_disk(scratch):
+        outcome = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    state = copy.deepcopy(trainer.state)
+    # Of the weights that are kept: under keep_best they need not be the last ones.
+    validation_loss = trainer.evaluate()["eval_loss"]
+    tokens = round(state.epoch * sum(len(row["input_ids"]) for row in rows))
+    return TrainingResult(model, _loss_curve(state, validation_loss), validation_loss, tokens, outcome.metrics["train_runtime"])
 
 
 def parameter_counts(model: PeftModel) -> dict[str, float | int]:
@@ -128,6 +139,11 @@ def _prepare_for_kbit(model: PreTrainedModel, gradient_checkpointing: bool) -> P
     for name, parameter in model.named_parameters():
         if parameter.dtype != dtypes[name]:
             parameter.data = parameter.data.to(dtypes[name])
+    # On a CPU with AVX-512 bf16, bitsandbytes repacks a weight at its first evaluation, for good, and rounds its scales to
+    # bf16 as it does: training would go on with another base model than before, and than after a resumption.
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
     return model
 
 
@@ -166,8 +182,7 @@ def _arguments(settings: TrainSettings, folder: str) -> TrainingArguments:
             eval_strategy="no" if settings.eval_steps is None else "steps",
             eval_steps=settings.eval_steps,
             save_strategy="best" if settings.keep_best and settings.eval_steps else "no",
-            save_total_limit=1,
-            save_only_model=True,
+            save_total_limit=2,  # one is whole while the other is being saved
             load_best_model_at_end=bool(settings.keep_best and settings.eval_steps),
             metric_for_best_model="eval_loss",
             logging_steps=settings.log_steps,
@@ -183,37 +198,50 @@ def _arguments(settings: TrainSettings, folder: str) -> TrainingArguments:
         raise InputError(f"section train: {' '.join(str(error).split())}") from error
 
 
-class _LossCurve(TrainerCallback):
-    """Collects the loss curve and shows progress."""
+class _Watcher(TrainerCallback):
+    """Shows progress, stops a diverging run, and has a checkpoint saved now and then."""
 
     def __init__(self, runtime: RuntimeSettings):
-        self.losses: list[dict[str, str | float]] = []
         self._runtime = runtime
         self._progress: Progress | None = None
-        self._complete = False
+        self._saved_at = 0
+        self._note = ""
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self._progress = Progress("train", state.max_steps, self._runtime.progress)
+        self._saved_at = state.global_step
+        self._progress = Progress("train", state.max_steps, self._runtime.progress, done=state.global_step)
 
     def on_step_end(self, args, state, control, **kwargs):
-        self._progress.advance(note=self._note())
+        self._progress.advance(note=self._note)
+        # Only where a loss is logged: the Trainer forgets what it has summed up towards the next one.
+        if state.global_step - self._saved_at >= self._runtime.checkpoint_steps and state.global_step % args.logging_steps == 0:
+            control.should_save = True
+
+    def on_save(self, args, state, control, **kwargs):
+        self._saved_at = state.global_step
+        mark_complete(checkpoint_folder(args.output_dir, state.global_step))
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        for name, column in (("loss", "train_loss"), ("eval_loss", "validation_loss")):
-            if name in logs and not self._complete:
-                if not math.isfinite(logs[name]):
-                    raise InputError(
-                        f"{column} is {logs[name]} at step {state.global_step}, with learning rate {logs.get('learning_rate')}: "
-                        "training diverged, and nothing was saved; lower train.learning_rate, or raise train.warmup"
-                    )
-                empty = {"step": state.global_step, "train_loss": "", "validation_loss": ""}
-                self.losses.append(empty | {column: round(logs[name], 6)})
+        for name, called in (("loss", "training loss"), ("eval_loss", "loss on validation")):
+            if name in logs and not math.isfinite(logs[name]):
+                raise InputError(
+                    f"{called} is {logs[name]} at step {state.global_step}, with learning rate {logs.get('learning_rate')}: "
+                    "training diverged, and nothing was saved; lower train.learning_rate, or raise train.warmup"
+                )
+        if "loss" in logs:
+            self._note = f"loss {logs['loss']:.3f}"
 
     def on_train_end(self, args, state, control, **kwargs):
         self._progress.close()
-        # A loss that is measured later belongs on the curve only where none was measured on the way.
-        self._complete = any(point["validation_loss"] != "" for point in self.losses)
 
-    def _note(self) -> str:
-        latest = [f"loss {point['train_loss']:.3f}" for point in self.losses if point["train_loss"] != ""]
-        return latest[-1] if latest else ""
+
+def _loss_curve(state: TrainerState, validation_loss: float) -> list[dict[str, str | float]]:
+    """The curve out of the Trainer's log, and the loss at the end where there was none on validation on the way."""
+    points = [(entry["step"], entry.get("loss"), entry.get("eval_loss")) for entry in state.log_history]
+    if not any(validation is not None for _, _, validation in points):
+        points.append((state.global_step, None, validation_loss))
+    return [
+        {"step": step, **{name: "" if loss is None else round(loss, 6) for name, loss in losses}}
+        for step, train_loss, validation in points
+        if (losses := (("train_loss", train_loss), ("validation_loss", validation))) and (train_loss, validation) != (None, None)
+    ]

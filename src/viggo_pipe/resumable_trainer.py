@@ -1,0 +1,53 @@
+"""What transformers' Trainer lacks for a resumption that ends with the same bytes."""
+
+import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch.utils.data import Dataset, Sampler
+from transformers import Trainer
+from transformers.trainer_pt_utils import LengthGroupedSampler
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from viggo_pipe.resume import is_complete
+
+
+class ResumableTrainer(Trainer):
+    """A Trainer that draws each epoch's order of rows from the seed and the epoch, as accelerate's seedable sampler does.
+
+    The Trainer's sampler by length draws it from the global state, which a resumption in a later epoch does not have.
+    """
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
+        sampler = super()._get_train_sampler(train_dataset)
+        return _SeededByEpoch(sampler, self) if isinstance(sampler, LengthGroupedSampler) else sampler
+
+
+class _SeededByEpoch(Sampler):
+    def __init__(self, sampler: LengthGroupedSampler, trainer: Trainer):
+        self._sampler, self._trainer = sampler, trainer
+
+    def __len__(self) -> int:
+        return len(self._sampler)
+
+    def __iter__(self) -> Iterator[int]:
+        epoch = int((self._trainer.state.epoch or 0) + 1e-6)  # within a resumed one it is a fraction
+        self._sampler.generator = torch.Generator().manual_seed(self._trainer.args.data_seed + epoch)
+        return iter(self._sampler)
+
+
+def checkpoint_folder(folder: str | Path, step: int) -> Path:
+    """Where the Trainer, with its output in `folder`, saves the checkpoint of a step."""
+    return Path(folder) / f"{PREFIX_CHECKPOINT_DIR}-{step}"
+
+
+def last_complete_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint with the most steps that was saved to its end; the others are deleted."""
+    steps = sorted(int(path.name.rsplit("-", 1)[1]) for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
+    complete = [path for step in steps if is_complete(path := checkpoint_folder(folder, step))]
+    for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
+        if path not in complete:
+            shutil.rmtree(path)
+    return complete[-1] if complete else None

@@ -1,0 +1,190 @@
+"""A killed stage goes on where it stopped, and ends with the bytes that it would have ended with."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from imports import ROOT
+from project import Project
+from tiny_model import write_tiny_mistral
+from transformers import TrainerCallback
+
+from viggo_pipe import training
+from viggo_pipe.errors import InputError
+from viggo_pipe.resume import Journal, input_digest, resumable
+from viggo_pipe.settings.score import ScoreSettings
+
+OUTS = ("models/adapter/adapter_model.safetensors", "models/adapter/adapter_config.json", "plots/loss.csv")
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """A project with tokens to train on: 40 steps, a loss each 5, a checkpoint each 10."""
+    write_tiny_mistral(tmp_path / "tiny-mistral")
+    project = Project(tmp_path / "project")
+    project.set(
+        dataset={"sample": {"train": 40, "validation": 4, "test": 6, "seed": 0}},
+        model={"source": "local", "path": str(tmp_path / "tiny-mistral"), "sha256": None},
+        tokenize={"max_length": 256},
+        lora={"r": 4, "upper_layers": 1, "dropout": 0.1},
+        quantize={"bits": 4},
+        train={"batch_size": 2, "epochs": 2, "log_steps": 5, "eval_steps": 15, "keep_best": True},
+        generate={"max_new_tokens": 8, "batch_size": 2},
+        runtime={"progress": "plain", "checkpoint_steps": 10},
+    )
+    for script in ("fetch_dataset.py", "tokenize_dataset.py"):
+        assert project.run(monkeypatch, script) == 0
+    return project
+
+
+def contents(project, names=OUTS):
+    return {name: (project.folder / name).read_bytes() for name in names}
+
+
+def scratch(project):
+    return [path for path in (project.folder / "runs/resume").glob("*-*") if path.is_dir()]
+
+
+class InterruptAt(TrainerCallback):
+    """Ctrl-C after a step."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        if state.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+def interrupted_training(project, monkeypatch, step):
+    """Run the stage train and press Ctrl-C at `step`."""
+    original = training.ResumableTrainer
+
+    def with_interruption(*args, callbacks, **kwargs):
+        return original(*args, callbacks=[*callbacks, InterruptAt(step)], **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "ResumableTrainer", with_interruption)
+        assert project.run(monkeypatch, "train_lora.py") == 130
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_ends_with_the_same_bytes(tiny, monkeypatch, capsys):
+    assert tiny.run(monkeypatch, "train_lora.py") == 0
+    expected = contents(tiny)
+    assert scratch(tiny) == []
+    for step in (7, 13, 24, 39):
+        for name in OUTS:
+            (tiny.folder / name).unlink()
+        interrupted_training(tiny, monkeypatch, step)
+        assert not any((tiny.folder / name).exists() for name in OUTS)
+        assert len(scratch(tiny)) == 1
+        capsys.readouterr()
+        assert tiny.run(monkeypatch, "train_lora.py") == 0
+        said = capsys.readouterr().out
+        assert ("going on from" in said) == (step >= 10)
+        assert contents(tiny) == expected, f"interrupted at step {step}: {said}"
+        assert scratch(tiny) == []
+
+
+@pytest.mark.slow
+def test_a_killed_training_ends_with_the_same_bytes(tiny, monkeypatch):
+    assert tiny.run(monkeypatch, "train_lora.py") == 0
+    expected = contents(tiny)
+    for name in OUTS:
+        (tiny.folder / name).unlink()
+    command = [sys.executable, "stages/train_lora.py"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    process = subprocess.Popen(command, cwd=tiny.folder, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(tiny.folder.glob("runs/resume/train-*/checkpoint-*/complete")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    done = subprocess.run(command, cwd=tiny.folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "going on from" in done.stdout
+    assert contents(tiny) == expected
+
+
+@pytest.mark.slow
+def test_other_params_and_cut_off_checkpoints_are_not_resumed(tiny, monkeypatch, capsys):
+    interrupted_training(tiny, monkeypatch, step=22)
+    (folder,) = scratch(tiny)
+    (folder / "checkpoint-15/complete").unlink()
+    capsys.readouterr()
+    assert tiny.run(monkeypatch, "train_lora.py") == 0
+    assert "checkpoint-10" in capsys.readouterr().out
+
+    interrupted_training(tiny, monkeypatch, step=22)
+    tiny.set(train={"learning_rate": 1e-4})
+    capsys.readouterr()
+    assert tiny.run(monkeypatch, "train_lora.py") == 0
+    assert "going on from" not in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_an_interrupted_prediction_generates_only_what_is_left(tiny, monkeypatch):
+    assert tiny.run(monkeypatch, "predict.py", "base") == 0
+    expected = contents(tiny, ["predictions/base.jsonl"])
+    added = []
+    original = Journal.add
+
+    def add(self, entries):
+        original(self, entries)
+        added.append(sorted(entries))
+        if len(added) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Journal, "add", add)
+    assert tiny.run(monkeypatch, "predict.py", "base") == 130
+    assert contents(tiny, ["predictions/base.jsonl"]) == expected  # the earlier run's, untouched
+    assert tiny.run(monkeypatch, "predict.py", "base") == 0
+    assert contents(tiny, ["predictions/base.jsonl"]) == expected
+    assert sorted(index for batch in added for index in batch) == list(range(6))
+
+
+def test_a_journal_forgets_only_what_was_cut_off(tmp_path):
+    with Journal(tmp_path / "journal") as journal:
+        journal.add({0: "a\nb", 1: "é"})
+    with open(tmp_path / "journal", "ab") as file:
+        file.write(b'[2, "cut o')
+    with Journal(tmp_path / "journal") as journal:
+        assert journal.entries == {0: "a\nb", 1: "é"}
+        journal.add({2: "c"})
+    with Journal(tmp_path / "journal") as journal:
+        assert journal.entries == {0: "a\nb", 1: "é", 2: "c"}
+
+
+def test_a_stage_that_is_still_running_is_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    holder = (
+        "import sys, time; sys.path.insert(0, sys.argv[1])\n"
+        "from viggo_pipe.resume import resumable\n"
+        "with resumable('train', 'abc'): print('held', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", holder, str(ROOT / "src")], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match=f"process {process.pid} is already at this stage"), resumable("train", "abc"):
+            pass
+    finally:
+        process.kill()
+        process.wait()
+    with resumable("train", "abc") as folder:  # a dead one holds nothing
+        assert folder.is_dir()
+
+
+def test_the_digest_is_that_of_params_and_contents(tmp_path):
+    sections = [ScoreSettings(bootstrap_resamples=1, bootstrap_seed=0)]
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/file").write_text("1")
+    first = input_digest(sections, [tmp_path / "a"])
+    assert input_digest(sections, [tmp_path / "a"]) == first
+    assert input_digest([ScoreSettings(bootstrap_resamples=2, bootstrap_seed=0)], [tmp_path / "a"]) != first
+    (tmp_path / "a/file").write_text("2")
+    assert input_digest(sections, [tmp_path / "a"]) != first
