@@ -78,3 +78,14 @@ def test_help_imports_nothing_heavy():
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "viggo_pipe.cli" in modules
     assert not {"torch", "transformers", "pydantic", "yaml", "numpy"} & set(modules)
+
+
+def test_use_keeps_a_changed_params_file(project, capsys):
+    project.set(lora={"r": 77})
+    mine = (project.folder / "params.yaml").read_text()
+    assert main(["use", "smollm2-135m"]) == 0
+    assert "params.yaml.bak" in capsys.readouterr().out
+    assert (project.folder / "params.yaml.bak").read_text() == mine
+    assert main(["use", "quickstart"]) == 0
+    assert (project.folder / "params.yaml.bak").read_text() == mine  # a profile's copy is not worth keeping
+    assert "params.yaml.bak" not in capsys.readouterr().out

@@ -94,13 +94,22 @@ def _lines_of_stdin() -> Iterable[str]:
 
 def _as_json(sentence: str, answer: str) -> str:
     from viggo_pipe.meaning import MeaningError, parse
+    from viggo_pipe.scoring import judge
 
-    row = {"sentence": sentence, "meaning_representation": answer, "well_formed": True, "dialogue_act": None, "slots": []}
+    row = {
+        "sentence": sentence,
+        "meaning_representation": answer,
+        "well_formed": True,
+        "in_ontology": False,
+        "dialogue_act": None,
+        "slots": [],
+    }
     try:
         meaning = parse(answer)
     except MeaningError:
         row["well_formed"] = False
     else:
+        row["in_ontology"] = judge(sentence, answer, answer).in_ontology
         row["dialogue_act"] = meaning.act
         row["slots"] = [slot._asdict() for slot in meaning.slots]
     return json.dumps(row, ensure_ascii=False)
@@ -109,7 +118,10 @@ def _as_json(sentence: str, answer: str) -> str:
 def _use(options: argparse.Namespace) -> None:
     from viggo_pipe.profiles import use_profile
 
-    print(f"params.yaml is now {use_profile(options.profile)}; `viggo check` checks its sources, `dvc repro` runs it")
+    path, backup = use_profile(options.profile)
+    if backup is not None:
+        print(f"params.yaml had changes of its own: it is kept as {backup}")
+    print(f"params.yaml is now {path}; `viggo check` checks its sources, `dvc repro` runs it")
 
 
 def _scores(options: argparse.Namespace) -> None:

@@ -1,6 +1,7 @@
 """Profiles: complete params files under profiles/, one of which stands as params.yaml."""
 
 import difflib
+import os
 from pathlib import Path
 
 import yaml
@@ -10,10 +11,13 @@ from viggo_pipe.files import atomic_write
 from viggo_pipe.params import PARAMS_FILE, load_params
 
 PROFILES = Path("profiles")
+_BACKUP = Path("params.yaml.bak")
 
 
-def use_profile(name: str) -> Path:
-    """Validate profiles/NAME.yaml, copy it over params.yaml and return its path.
+def use_profile(name: str) -> tuple[Path, Path | None]:
+    """Validate profiles/NAME.yaml and copy it over params.yaml; return its path, and where the old params.yaml was kept.
+
+    A params.yaml that is no profile's copy is somebody's work: it is kept. Any other is not.
 
     Raises:
         InputError: there is no such profile, or it is not valid; params.yaml is left as it was.
@@ -27,14 +31,20 @@ def use_profile(name: str) -> Path:
         raise InputError(f"unknown profile {name!r}; {hint}")
     path = PROFILES / f"{name}.yaml"
     load_params(path=path)
+    backup = _BACKUP if PARAMS_FILE.is_file() and current_profile() is None else None
+    if backup is not None:
+        os.replace(PARAMS_FILE, backup)
     with atomic_write(PARAMS_FILE) as file:
         file.write(path.read_text(encoding="utf-8"))
-    return path
+    return path, backup
 
 
 def current_profile() -> str | None:
     """The name of the profile that params.yaml is a copy of, comments aside; None where it was changed."""
-    content = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
+    try:
+        content = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return None
     for path in sorted(PROFILES.glob("*.yaml")):
         if yaml.safe_load(path.read_text(encoding="utf-8")) == content:
             return path.stem
