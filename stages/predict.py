@@ -8,7 +8,7 @@ import sys
 import time
 
 from viggo_pipe.inference import Parser
-from viggo_pipe.jsonl import read_jsonl, write_jsonl
+from viggo_pipe.jsonl import ROW_FIELDS, read_jsonl, write_jsonl
 from viggo_pipe.params import load_params
 from viggo_pipe.progress import Progress
 from viggo_pipe.resume import Journal, input_digest, resumable
@@ -20,7 +20,7 @@ ADAPTER = "models/adapter"
 def main(which: str) -> dict[str, float]:
     params = load_params("model", "quantize", "prompt", "generate")
     source, adapter = f"data/raw/{params.generate.split}.jsonl", ADAPTER if which == "tuned" else None
-    rows = list(read_jsonl(source))
+    rows = list(read_jsonl(source, ROW_FIELDS))
     digest = input_digest(
         [params.model, params.quantize, params.prompt, params.generate], [source] if adapter is None else [source, adapter]
     )

@@ -7,7 +7,7 @@ import sys
 
 from viggo_pipe.base_model import find_base_model
 from viggo_pipe.dvc_files import write_metrics, write_plot
-from viggo_pipe.jsonl import read_jsonl
+from viggo_pipe.jsonl import ROW_FIELDS, read_jsonl
 from viggo_pipe.params import load_params
 from viggo_pipe.prompt import PromptEncoder
 from viggo_pipe.stage import run_stage
@@ -19,7 +19,7 @@ def main() -> None:
     params = load_params("model", "prompt", "tokenize")
     encoder = PromptEncoder(load_tokenizer(find_base_model(params.model, weights=False)), params.prompt)
     splits = {
-        split: tokenize_rows(read_jsonl(f"data/raw/{split}.jsonl"), encoder, params.tokenize, split)
+        split: tokenize_rows(read_jsonl(f"data/raw/{split}.jsonl", ROW_FIELDS), encoder, params.tokenize, split)
         for split in ("train", "validation")
     }
     for split, tokenized in splits.items():

@@ -3,6 +3,8 @@ import os
 import zipfile
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from viggo_pipe.base_model import find_base_model
 from viggo_pipe.errors import InputError
@@ -80,9 +82,13 @@ def test_a_local_folder_must_hold_a_config_and_safetensors(tmp_path):
 
 def test_a_local_checksum_is_verified(tmp_path):
     (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "model.safetensors").write_bytes(b"weights")
-    right = hashlib.sha256(b"weights").hexdigest()
+    weights = tmp_path / "model.safetensors"
+    save_file({"weight": torch.zeros(9)}, weights)
+    right = hashlib.sha256(weights.read_bytes()).hexdigest()
     found = find_base_model(settings(source="local", path=str(tmp_path), sha256=right))
     assert (found.name, found.revision) == (tmp_path.name, right)
     with pytest.raises(InputError, match=r"model\.sha256"):
         find_base_model(settings(source="local", path=str(tmp_path), sha256="0" * 64))
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(InputError, match="is damaged"):
+        find_base_model(settings(source="local", path=str(tmp_path)))

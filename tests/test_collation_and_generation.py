@@ -85,7 +85,7 @@ def test_batches_of_any_size_give_the_same_text_in_order(parts):
     texts = [
         generate_answers(
             model, tokenizer, encoder, SENTENCES, GenerateSettings(split="test", batch_size=size, max_new_tokens=12),
-            lambda sentences, tokens: seen.append(sentences),
+            on_batch=lambda answers, tokens: seen.append(len(answers)),
         )
         for size in (1, 3, 4)
     ]  # fmt: skip

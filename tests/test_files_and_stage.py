@@ -1,6 +1,9 @@
 import errno
 import json
 import os
+import signal
+import time
+from pathlib import Path
 
 import pytest
 
@@ -95,3 +98,38 @@ def test_plain_progress_prints_lines_and_a_bar_draws_one(capsys):
     with Progress("count", 2, "bar") as progress:
         progress.advance(2)
     assert "2/2" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_replaced_is_left_as_it_was(tmp_path, monkeypatch):
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter/old").write_text("old")
+    replace = os.replace
+
+    def busy(source, target):
+        if Path(target).name == "adapter" and "partial" in Path(source).name:
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", busy)
+    with pytest.raises(InputError, match=r"cannot write .*adapter"), atomic_folder(tmp_path / "adapter") as partial:
+        (partial / "new").write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
+    assert (tmp_path / "adapter/old").read_text() == "old"
+
+
+def test_kill_is_ctrl_c(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    def main():
+        with atomic_write("out"):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+
+    assert run_stage("train", main) == 130
+    assert list(tmp_path.iterdir()) == [] and capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_file_in_a_folders_place_is_named(tmp_path):
+    (tmp_path / "metrics").write_text("")
+    with pytest.raises(InputError, match="cannot write"), atomic_write(tmp_path / "metrics/base.json"):
+        pass

@@ -91,3 +91,33 @@ def test_a_section_that_was_not_asked_for_cannot_be_read():
 @pytest.mark.parametrize("section", SECTIONS)
 def test_a_schema_lists_the_keys_of_the_quickstart(section):
     assert set(section_schema(section).model_fields) == set(QUICKSTART[section])
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "words"),
+    [
+        ("lora", "r", True, ["lora.r", "number"]),
+        ("train", "learning_rate", True, ["train.learning_rate", "number"]),
+        ("quantize", "double_quant", "yes", ["quantize.double_quant"]),
+        ("train", "seed", 2**32, ["train.seed"]),
+        ("lora", "r", 10**12, ["lora.r"]),
+        ("train", "optimizer", "galore_adamw", ["train.optimizer"]),
+        ("train", "schedule", "cosine_with_min_lr", ["train.schedule"]),
+    ],
+)
+def test_what_the_libraries_would_choke_on_is_refused(tmp_path, section, key, value, words):
+    params = yaml.safe_load((ROOT / "profiles/quickstart.yaml").read_text(encoding="utf-8"))
+    params[section][key] = value
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(params), encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        load_params(path=path)
+    assert all(word in str(caught.value) for word in words)
+
+
+@pytest.mark.parametrize("content", ["lora: {r: 1, r: 2}", "a: 2026-13-45", "a: !!int abc", "[" * 3000])
+def test_yaml_that_is_none(tmp_path, content):
+    path = tmp_path / "params.yaml"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"params\.yaml is not YAML"):
+        load_params(path=path)

@@ -92,6 +92,26 @@ def test_an_adapter_of_another_base_is_refused(tiny, monkeypatch, capsys):
     assert not (tiny.folder / "predictions").exists()
 
 
+def test_damaged_weights_and_adapters_are_named(tiny, monkeypatch, capsys):
+    for script in ("fetch_dataset.py", "tokenize_dataset.py", "train_lora.py"):
+        assert tiny.run(monkeypatch, script) == 0
+    adapter, base = tiny.folder / "models/adapter", tiny.folder.parent / "tiny-mistral"
+    for path, content in (
+        (adapter / "adapter_model.safetensors", (adapter / "adapter_model.safetensors").read_bytes()[:-50]),
+        (adapter / "adapter_config.json", b"[]"),
+        (adapter / "prompt.json", b"{}"),
+        (base / "model.safetensors", (base / "model.safetensors").read_bytes()[:-50]),
+    ):
+        whole = path.read_bytes()
+        path.write_bytes(content)
+        capsys.readouterr()
+        assert tiny.run(monkeypatch, "predict.py", "tuned") == 2, path
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and str(path.parent.name) in error
+        path.write_bytes(whole)
+    assert tiny.run(monkeypatch, "predict.py", "tuned") == 0
+
+
 def test_a_diverging_run_says_so_and_saves_nothing(tiny, monkeypatch, capsys):
     tiny.set(train={"learning_rate": 1e30, "max_grad_norm": 1e30, "warmup": 0, "log_steps": 1})
     for script in ("fetch_dataset.py", "tokenize_dataset.py"):

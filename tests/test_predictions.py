@@ -26,5 +26,5 @@ def test_a_row_without_one_of_the_texts_is_bad_input(tmp_path, field, value):
 def test_an_empty_file_is_bad_input(tmp_path):
     path = tmp_path / "base.jsonl"
     path.touch()
-    with pytest.raises(InputError, match="holds no predictions"):
+    with pytest.raises(InputError, match=r"base\.jsonl holds no line"):
         list(read_predictions(path))

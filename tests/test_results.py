@@ -118,10 +118,27 @@ def test_a_run_is_compared_with_a_recorded_one_example_by_example(workspace):
 
 
 def test_published_figures_have_a_source_and_a_split(workspace):
-    for figure in json.loads((ROOT / "results/published.json").read_text(encoding="utf-8")):
+    for figure in json.loads((ROOT / "results/published.json").read_text(encoding="utf-8"))["figures"]:
         assert figure["source"] and figure["split"] in {"validation", "test"} and 0 < figure["exact_match"] < 1
 
 
 def test_the_readme_holds_the_table(monkeypatch):
     monkeypatch.chdir(ROOT)
     assert "\n".join(results_table()) in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+DAMAGED = ["", "[]", "{}", "null", '{"runs": [1]}', '{"runs": {"0": {}}, "params": {}}', '{"runs": {"x": 1}, "params": []}']
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_record_is_named(workspace, content):
+    (workspace / "results/ours.json").write_text(content)
+    for call in (lambda: list(results_table()), lambda: record_run("ours"), lambda: compare_with_recorded("ours")):
+        with pytest.raises(InputError, match=r"results/ours\.json"):
+            call()
+
+
+def test_damaged_published_figures_are_named(workspace):
+    (workspace / "results/published.json").write_text('{"figures": [{"system": "x"}]}')
+    with pytest.raises(InputError, match=r"results/published\.json"):
+        list(results_table())

@@ -88,7 +88,7 @@ def test_compare_writes_its_metrics(load, tmp_path):
     ("content", "message"),
     [
         (None, "cannot read predictions/tuned.jsonl"),
-        ("", "predictions/tuned.jsonl holds no predictions"),
+        ("", "predictions/tuned.jsonl holds no line"),
         (json.dumps(ROWS[0] | {"reference": "oops"}), "the reference 'oops' is not a meaning representation"),
     ],
 )

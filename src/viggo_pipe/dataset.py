@@ -19,6 +19,7 @@ from viggo_pipe.settings.dataset import DatasetSettings
 
 SPLITS = ("train", "validation", "test")
 _COLUMNS = ("gem_id", "ref", "mr")
+csv.field_size_limit(2**31 - 1)  # the default refuses a cell over 131,072 characters
 _SHOWN = 200  # characters of a bad value
 
 

@@ -20,12 +20,15 @@ def read_metrics(path: str | Path) -> dict:
     """The JSON object in `path`.
 
     Raises:
-        InputError: the file is missing or is not JSON.
+        InputError: the file is missing or is not a JSON object.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path} ({error}); `dvc repro` writes it") from error
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("not a JSON object")
+        return content
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"cannot read {path} ({error}); the command that writes it writes it anew") from error
 
 
 def read_plot(path: str | Path) -> list[dict[str, str]]:

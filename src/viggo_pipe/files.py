@@ -13,7 +13,10 @@ from viggo_pipe.errors import InputError
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 # safetensors and torch wrap the system's error in their own, which have its words, or not even those.
 _NO_SPACE_WORDS = ("No space left on device", "PytorchStreamWriter failed")
-_NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NOT_WRITABLE = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY),
+    *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.ENOENT),
+}
 
 
 @contextmanager
@@ -53,10 +56,23 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         partial.mkdir(parents=True)
         try:
             yield partial
-            shutil.rmtree(path, ignore_errors=True)
-            os.replace(partial, path)
+            _replace_folder(partial, path)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def _replace_folder(new: Path, path: Path) -> None:
+    """Put `new` in the place of `path`, by renaming alone: a kill can leave the old one elsewhere, but not half of it."""
+    old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    if path.exists():
+        os.replace(path, old)
+    try:
+        os.replace(new, path)
+    except OSError:
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
@@ -67,7 +83,7 @@ def explaining_full_disk(path: Path) -> Iterator[None]:
     except Exception as error:
         number = getattr(error, "errno", None)
         if number in _NO_SPACE or any(words in str(error) for words in _NO_SPACE_WORDS):
-            raise InputError(f"no space left to write {path}: free some and run again; nothing was written") from error
+            raise InputError(f"no space left to write {path}: free some and run again; it is as it was before") from error
         if number in _NOT_WRITABLE:
-            raise InputError(f"cannot write {path}: {error.strerror}; check the folder's permissions") from error
+            raise InputError(f"cannot write {path}: {error.strerror}; check what lies there, and its permissions") from error
         raise

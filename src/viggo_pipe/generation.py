@@ -6,6 +6,7 @@ import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from viggo_pipe.collation import pad
+from viggo_pipe.errors import InputError
 from viggo_pipe.prompt import PromptEncoder
 from viggo_pipe.settings.generate import GenerateSettings
 
@@ -29,9 +30,19 @@ def generate_answers(
         known: answers by the index of their sentence that need not be generated again. Batches are made as if they had to
             be, since which sentences share a batch can change a bit of an answer.
         on_batch: called after each batch with its answers, by index, and the number of tokens generated for them.
+
+    Raises:
+        InputError: a sentence is longer than the model takes.
     """
     model.eval()
     prompts = [encoder.prompt(sentence) for sentence in sentences]
+    most = getattr(model.config, "max_position_embeddings", None)
+    for sentence, prompt in zip(sentences, prompts, strict=True):
+        if most is not None and len(prompt) + settings.max_new_tokens > most:
+            raise InputError(
+                f"the sentence {sentence[:60]!r}... has {len(prompt):,} tokens with its prompt: with generate.max_new_tokens "
+                f"{settings.max_new_tokens} that is over the {most:,} that the model takes; shorten it"
+            )
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     config = GenerationConfig(
         do_sample=False,

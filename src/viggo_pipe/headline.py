@@ -35,13 +35,13 @@ def headline(base: Mapping[str, float], tuned: Mapping[str, float]) -> list[Head
     Raises:
         InputError: a metric is missing.
     """
-    try:
-        return [
-            HeadlineRow(key, label, base[key], tuned[key], _interval(base, key), _interval(tuned, key))
-            for key, label in _HEADLINE
-        ]
-    except KeyError as error:
-        raise InputError(f"metrics/base.json or metrics/tuned.json has no {error}; run `dvc repro score`") from error
+    for key, _ in (("examples", ""), *_HEADLINE):
+        for name, metrics in (("base", base), ("tuned", tuned)):
+            if not isinstance(metrics.get(key), int | float):
+                raise InputError(f"metrics/{name}.json has no number {key!r}; run `dvc repro -f score@{name}`")
+    return [
+        HeadlineRow(key, label, base[key], tuned[key], _interval(base, key), _interval(tuned, key)) for key, label in _HEADLINE
+    ]
 
 
 def headline_table(rows: list[HeadlineRow]) -> Iterator[str]:

@@ -2,11 +2,12 @@
 
 import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from viggo_pipe.base_model import BaseModel
-from viggo_pipe.errors import InputError
+from viggo_pipe.errors import InputError, one_line
 from viggo_pipe.settings.quantize import QuantizeSettings
 
 
@@ -47,8 +48,11 @@ def load_model(base: BaseModel, settings: QuantizeSettings) -> PreTrainedModel:
             trust_remote_code=False,
             local_files_only=True,
         )
-    except (ValueError, OSError, KeyError) as error:
-        raise InputError(f"{base.name}: cannot load the weights in {base.folder}: {' '.join(str(error).split())}") from error
+    except (ValueError, OSError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise InputError(
+            f"{base.name}: cannot load the weights in {base.folder} ({one_line(error)[:300]}); if they are damaged, delete "
+            "that folder and run again"
+        ) from error
     # The columns that logits are computed for are a strided view, for which a CPU's matmul copies the whole head once a row.
     model.get_output_embeddings().register_forward_pre_hook(lambda head, inputs: (inputs[0].contiguous(),))
     return model

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from viggo_pipe.errors import InputError
+from viggo_pipe.errors import InputError, one_line
 
 PARAMS_FILE = Path("params.yaml")
 SECTIONS = ("dataset", "model", "prompt", "tokenize", "quantize", "lora", "train", "generate", "score", "runtime")
@@ -38,19 +38,30 @@ def load_params(*sections: str, path: str | Path = PARAMS_FILE) -> Params:
 
 def _read_yaml(path: Path) -> dict:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
     except OSError as error:
         raise InputError(
             f"cannot read {path}: {error.strerror}; run in the project's folder, or `viggo use quickstart`"
         ) from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 ({error.reason}); save it as UTF-8") from error
-    except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
-        raise InputError(f"{path} is not YAML: {problem}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not YAML: {one_line(error)}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds no sections; expected {', '.join(SECTIONS)}")
     return content
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Safe loading that takes a key twice for the mistake that it is, where YAML's last one would win."""
+
+    def construct_mapping(self, node, deep=False):
+        mapping = super().construct_mapping(node, deep)
+        if len(mapping) < len(node.value):
+            keys = [key.value for key, _ in node.value]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise yaml.constructor.ConstructorError(None, None, f"key {twice!r} stands there twice", node.start_mark)
+        return mapping
 
 
 def _check(content: dict, path: Path) -> dict[str, BaseModel]:
@@ -88,7 +99,8 @@ def _explain(section: str, schema: type[BaseModel], error: ValidationError) -> s
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{key}: {message}"
-    return f"{key} is {problem['input']!r}: {message[0].lower()}{message[1:]}"
+    found = repr(problem["input"])
+    return f"{key} is {found if len(found) <= 80 else found[:80] + '...'}: {message[0].lower()}{message[1:]}"
 
 
 def _is_union_label(part: str | int) -> bool:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from viggo_pipe.errors import InputError
 from viggo_pipe.jsonl import read_jsonl
 
 
@@ -23,11 +22,5 @@ def read_predictions(path: str | Path) -> Iterator[Prediction]:
     Raises:
         InputError: the file cannot be read, holds no line, or a line lacks one of the four texts.
     """
-    number = 0
-    for number, row in enumerate(read_jsonl(path), start=1):
-        for field in Prediction._fields:
-            if not isinstance(row.get(field), str):
-                raise InputError(f"{path}, line {number}: {field!r} is missing or not a string; predict again: dvc repro")
+    for row in read_jsonl(path, Prediction._fields):
         yield Prediction(**{field: row[field] for field in Prediction._fields})
-    if not number:
-        raise InputError(f"{path} holds no predictions; predict again: dvc repro")

@@ -41,11 +41,15 @@ def use_profile(name: str) -> tuple[Path, Path | None]:
 
 def current_profile() -> str | None:
     """The name of the profile that params.yaml is a copy of, comments aside; None where it was changed."""
+    content = _content(PARAMS_FILE)
+    return next(
+        (path.stem for path in sorted(PROFILES.glob("*.yaml")) if content is not None and _content(path) == content), None
+    )
+
+
+def _content(path: Path) -> object:
+    """What the file says; None where it is damaged."""
     try:
-        content = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, RecursionError, OSError):
         return None
-    for path in sorted(PROFILES.glob("*.yaml")):
-        if yaml.safe_load(path.read_text(encoding="utf-8")) == content:
-            return path.stem
-    return None

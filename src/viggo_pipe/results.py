@@ -7,6 +7,7 @@ import json
 import statistics
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def record_run(name: str) -> Path:
         del setting["dataset"][key]
     del setting["dataset"]["source"]
     path = RESULTS / f"{name}.json"
-    recorded = read_metrics(path) if path.exists() else {"params": setting, "runs": {}}
+    recorded = _recorded(name) if path.exists() else {"params": setting, "runs": {}}
     if recorded["params"] != setting:
         raise InputError(f"{path} was recorded with other params: {_differing(recorded['params'], setting)}; choose another name")
     recorded["runs"][str(seed)] = {
@@ -95,34 +96,38 @@ def compare_with_recorded(name: str, seed: int | None = None) -> PairedOutcomes:
     return count_outcomes((before == "1", now) for before, now in zip(run["right"], right, strict=True))
 
 
-def results_table() -> Iterator[str]:
-    """Yield the lines of a Markdown table: recorded settings, means over their seeds, then published figures.
+def results_table() -> list[str]:
+    """The lines of a Markdown table: recorded settings, means over their seeds, then published figures.
 
     Raises:
         InputError: there is no folder results/, or a file in it is not a recorded setting.
     """
-    yield "| system | parameters | split | exact match | slot F1 | runs | source |"
-    yield "|---|---|---|---|---|---|---|"
     names = sorted(path.stem for path in RESULTS.glob("*.json") if path.stem != _PUBLISHED)
-    for name in names:
-        recorded = _recorded(name)
+    rows = [("system", "parameters", "split", "exact match", "slot F1", "runs", "source"), ("---",) * 7]
+    rows += [_recorded_row(name) for name in names]
+    published = RESULTS / f"{_PUBLISHED}.json"
+    with _naming(published):
+        for figure in sorted(read_metrics(published)["figures"], key=lambda figure: -figure["exact_match"]):
+            score = _percent(figure["exact_match"])
+            rows.append((figure["system"], figure["parameters"], figure["split"], score, "", "", figure["source"]))
+    return [f"| {' | '.join(row)} |" for row in rows]
+
+
+def _recorded_row(name: str) -> tuple[str, ...]:
+    recorded = _recorded(name)
+    with _naming(RESULTS / f"{name}.json"):
         runs = list(recorded["runs"].values())
         tuned = [run["metrics"]["tuned"] for run in runs]
-        parameters = f"{runs[0]['metrics']['model']['total_parameters'] / 1e6:.0f}M"
         where = sorted({_hardware(run["stages"]["train"]["machine"]) for run in runs})
-        row = (
+        return (
             f"**{name}**",
-            parameters,
+            f"{runs[0]['metrics']['model']['total_parameters'] / 1e6:.0f}M",
             recorded["params"]["generate"]["split"],
             _mean_and_spread([metrics["exact_match"] for metrics in tuned]),
             _mean_and_spread([metrics["slot_f1"] for metrics in tuned]),
             str(len(runs)),
             f"results/{name}.json ({', '.join(where)})",
         )
-        yield f"| {' | '.join(row)} |"
-    for figure in sorted(read_metrics(RESULTS / f"{_PUBLISHED}.json"), key=lambda figure: -figure["exact_match"]):
-        score = _percent(figure["exact_match"])
-        yield f"| {figure['system']} | {figure['parameters']} | {figure['split']} | {score} | | | {figure['source']} |"
 
 
 def _right(path: str) -> list[bool]:
@@ -130,10 +135,24 @@ def _right(path: str) -> list[bool]:
 
 
 def _recorded(name: str) -> dict[str, Any]:
-    recorded = read_metrics(RESULTS / f"{name}.json")
-    if not (isinstance(recorded, dict) and recorded.get("runs")):
-        raise InputError(f"results/{name}.json is not a recorded setting; `viggo record NAME` writes one")
+    path = RESULTS / f"{name}.json"
+    recorded = read_metrics(path)
+    with _naming(path):
+        if not recorded["runs"]:
+            raise ValueError("no run")
+        for seed, run in recorded["runs"].items():
+            int(seed), run["metrics"]["tuned"]["exact_match"], run["stages"]["train"]["machine"]["gpus"], len(run["right"])
+        recorded["params"]["generate"]["split"]
     return recorded
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn what a file of another form raises into an InputError that names it."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        raise InputError(f"{path} is damaged ({error!r}); take it out of git again, or delete it") from error
 
 
 def _differing(one: dict[str, dict], other: dict[str, dict]) -> str:

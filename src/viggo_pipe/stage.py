@@ -1,12 +1,13 @@
 """Runs a stage's main function: exit status, one clear error line, and what the run cost, in runs/STAGE.json."""
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from viggo_pipe.errors import InputError
+from viggo_pipe.errors import InputError, one_line
 from viggo_pipe.files import atomic_write
 from viggo_pipe.machine import describe_machine, peak_memory
 
@@ -21,6 +22,8 @@ def run_stage(name: str, main: Callable[[], dict | None]) -> int:
     runs/NAME.json.
     """
     started = time.perf_counter()
+    # `kill` as Ctrl-C: what is half-written is cleared away.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         measured = main() or {}
         measured |= {"seconds": round(time.perf_counter() - started, 2), **peak_memory(), "machine": describe_machine()}
@@ -28,7 +31,10 @@ def run_stage(name: str, main: Callable[[], dict | None]) -> int:
             json.dump(measured, file, indent=2, sort_keys=True)
             file.write("\n")
     except InputError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        print(f"{name}: {one_line(error)}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"{name}: {one_line(error)}; check that path, its permissions and the space left", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{name}: interrupted, and nothing is half-written; run again to go on", file=sys.stderr)

@@ -3,6 +3,7 @@
 import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
 import copy
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,9 +66,14 @@ def add_adapter(model: PreTrainedModel, lora: LoraSettings, train: TrainSettings
         layers_to_transform=None if lora.upper_layers is None else list(range(layers - lora.upper_layers, layers)),
         task_type="CAUSAL_LM",
     )
+    if isinstance(lora.target_modules, list):
+        known = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
+        for name in lora.target_modules:
+            if name not in known:
+                raise InputError(f"lora.target_modules: the base model has no module {name!r}")
     try:
         return get_peft_model(model, config)
-    except ValueError as error:
+    except (ValueError, re.error) as error:
         raise InputError(f"lora.target_modules {lora.target_modules!r}: {' '.join(str(error).split())}") from error
 
 
@@ -149,9 +155,8 @@ def _prepare_for_kbit(model: PreTrainedModel, gradient_checkpointing: bool) -> P
 
 def _with_something_to_learn(rows: Sequence[Example], settings: TrainSettings) -> list[Example]:
     """Leave out rows whose answer was cut off whole: they have no label, and a batch of them would have the loss NaN."""
-    if settings.loss_on == "all":
-        return list(rows)
-    kept = [row for row in rows if row["answer_start"] < len(row["input_ids"])]
+    learnt_from = {"answer": lambda row: row["answer_start"], "all": lambda row: 1}[settings.loss_on]  # BOS follows nothing
+    kept = [row for row in rows if learnt_from(row) < len(row["input_ids"])]
     if len(kept) < len(rows):
         print(f"left out {len(rows) - len(kept)} of {len(rows)} rows: truncation cut off their whole answer", flush=True)
     if not kept:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from viggo_pipe.comparison import read_pairs
 from viggo_pipe.dvc_files import read_metrics, read_plot
+from viggo_pipe.errors import InputError
 from viggo_pipe.headline import HeadlineRow, headline
 from viggo_pipe.provenance import DataProvenance, data_provenance
 from viggo_pipe.report.examples import Example, report_examples
@@ -14,6 +15,11 @@ from viggo_pipe.settings.dataset import DatasetSettings
 from viggo_pipe.settings.generate import GenerateSettings
 from viggo_pipe.settings.model import ModelSettings
 
+_SHOWN_METRICS = {
+    "tuned": ("examples",),
+    "comparison": ("only_base_right", "only_tuned_right", "mcnemar_p"),
+    "model": ("trainable_parameters", "total_parameters", "trainable_percent"),
+}
 _MOST = 12  # rows of a table of the most frequent mistakes
 
 
@@ -54,7 +60,19 @@ def read_report_data(dataset: DatasetSettings, model: ModelSettings, generate: G
     Raises:
         InputError: one of their files is missing or is not theirs.
     """
+    try:
+        return _read(dataset, model, generate)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise InputError(
+            f"metrics/ and plots/ are not what the stages write ({error!r}); run `dvc repro -f score compare`"
+        ) from error
+
+
+def _read(dataset: DatasetSettings, model: ModelSettings, generate: GenerateSettings) -> ReportData:
     metrics = {name: read_metrics(f"metrics/{name}.json") for name in ("base", "tuned", "comparison", "model", "tokens")}
+    for name, keys in _SHOWN_METRICS.items():
+        for key in keys:
+            metrics[name][key] + 0  # a number
     examples, judgements = [], []
     for example, judgement in report_examples(read_pairs("predictions/base.jsonl", "predictions/tuned.jsonl")):
         examples.append(example)

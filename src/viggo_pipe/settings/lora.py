@@ -1,10 +1,10 @@
 """params.yaml, section `lora`: the adapter's shape."""
 
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from viggo_pipe.settings.section import Positive, Section, Text
+from viggo_pipe.settings.section import Positive, Section, Share, Text
 
 
 class LoraSettings(Section):
@@ -16,7 +16,7 @@ class LoraSettings(Section):
 
     r: Positive
     alpha: Positive
-    dropout: Annotated[float, Field(ge=0, lt=1)]
+    dropout: Share
     target_modules: list[Text] | Text
     upper_layers: Positive | None
 

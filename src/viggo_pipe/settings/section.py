@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
 
 class Section(BaseModel):
@@ -12,8 +12,20 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
 
 
-Positive = Annotated[int, Field(gt=0)]
-NotNegative = Annotated[int, Field(ge=0)]
+def _no_flag(value: object) -> object:
+    """Python takes True for 1; a user who writes `r: true` means something else."""
+    if isinstance(value, bool):
+        raise ValueError("expected a number, found true or false")
+    return value
+
+
+_LARGEST = 2**31 - 1  # what the libraries' C code counts with
+Flag = StrictBool
+Positive = Annotated[int, BeforeValidator(_no_flag), Field(gt=0, le=_LARGEST)]
+NotNegative = Annotated[int, BeforeValidator(_no_flag), Field(ge=0, le=_LARGEST)]
+PositiveFloat = Annotated[float, BeforeValidator(_no_flag), Field(gt=0, le=1e30)]
+NotNegativeFloat = Annotated[float, BeforeValidator(_no_flag), Field(ge=0, le=1e30)]
+Share = Annotated[float, BeforeValidator(_no_flag), Field(ge=0, lt=1)]
 Text = Annotated[str, Field(min_length=1)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 CommitHash = Annotated[str, Field(pattern="^[0-9a-f]{40}$")]

@@ -1,12 +1,16 @@
 """params.yaml, section `train`: optimization. Whatever can change the adapter stands here, not under `runtime`."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from viggo_pipe.settings.section import NotNegative, Positive, Section, Text
+from viggo_pipe.settings.section import Flag, NotNegative, NotNegativeFloat, Positive, PositiveFloat, Section
 
-PositiveFloat = Annotated[float, Field(gt=0)]
+# Those that need no further arguments and no further package.
+Schedule = Literal["linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt"]
+Optimizer = Literal[
+    "adamw_torch", "adamw_torch_fused", "adamw_bnb_8bit", "paged_adamw_32bit", "paged_adamw_8bit", "adafactor", "sgd", "lion_8bit"
+]
 
 
 class TrainSettings(Section):
@@ -28,15 +32,15 @@ class TrainSettings(Section):
     eval_batch_size: Positive
     log_steps: Positive
     eval_steps: Positive | None
-    keep_best: bool
+    keep_best: Flag
     learning_rate: PositiveFloat
-    schedule: Text
-    warmup: Annotated[float, Field(ge=0)]
-    optimizer: Text
-    weight_decay: Annotated[float, Field(ge=0)]
+    schedule: Schedule
+    warmup: NotNegativeFloat
+    optimizer: Optimizer
+    weight_decay: NotNegativeFloat
     max_grad_norm: PositiveFloat
-    gradient_checkpointing: bool
-    group_by_length: bool
+    gradient_checkpointing: Flag
+    group_by_length: Flag
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
