@@ -1,13 +1,10 @@
 """What DVC finds stale after a change, and therefore reruns: exactly the stages that read what changed, and those behind them."""
 
 import json
-import shutil
-import subprocess
-import sys
 
 import pytest
 import yaml
-from imports import ROOT
+from dvc_project import commit_placeholders, dvc
 from project import Project
 
 pytestmark = pytest.mark.slow
@@ -27,49 +24,16 @@ PREDICT = {"predict@base", "predict@tuned"} | SCORE
 TUNED = {"predict@tuned", "score@tuned", "compare", "report"}
 
 
-def dvc(project: Project, *arguments: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=project.folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def write(project: Project, path: str) -> None:
-    target = project.folder / path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(f"{path}\n", encoding="utf-8")
-
-
 @pytest.fixture(scope="module")
 def committed(tmp_path_factory):
-    """A project whose every out DVC takes for up to date: what is asked here is when it stops to, not how outs are made."""
     project = Project(tmp_path_factory.mktemp("reruns") / "project")
-    for source in (ROOT / "src").rglob("*.py"):
-        target = project.folder / source.relative_to(ROOT)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(source.read_bytes())
-    shutil.copytree(ROOT / "src/viggo_pipe/report/templates", project.folder / "src/viggo_pipe/report/templates")
-    subprocess.run(["git", "init", "--quiet"], cwd=project.folder, check=True)
-    dvc(project, "init", "--quiet")
-    for split in ("train", "validation", "test"):
-        write(project, f"data/raw/{split}.jsonl")
-    for split in ("train", "validation"):
-        write(project, f"data/tokenized/{split}.parquet")
-    write(project, "models/adapter/adapter_config.json")
-    for name in ("tokens", "model", "base", "tuned", "comparison"):
-        write(project, f"metrics/{name}.json")
-    for name in ("plots/loss.csv", "plots/token_lengths.csv", "reports/index.html", "models/README.md"):
-        write(project, name)
-    for which in ("base", "tuned"):
-        write(project, f"predictions/{which}.jsonl")
-        for name in ("attributes", "by_dialogue_act", "dialogue_acts"):
-            write(project, f"plots/{which}/{name}.csv")
-    dvc(project, "commit", "--force")
+    commit_placeholders(project)
     return project
 
 
 def stale(project: Project) -> set[str]:
     """The stages that `dvc repro` would run, given that each changes what it writes."""
-    found = list(json.loads(dvc(project, "status", "--json")))
+    found = list(json.loads(dvc(project.folder, "status", "--json")))
     for stage in found:
         found += [follower for follower in FLOW.get(stage, []) if follower not in found]
     return set(found)
@@ -125,7 +89,7 @@ def test_a_changed_module_reruns_its_importers(committed, module, expected):
 
 
 def test_the_flow_above_is_that_of_dvc_yaml(committed):
-    graph = dvc(committed, "dag", "--dot")
+    graph = dvc(committed.folder, "dag", "--dot")
     edges = {tuple(part.strip(' ";') for part in line.split("->")) for line in graph.splitlines() if "->" in line}
     assert edges == {(stage, follower) for stage, followers in FLOW.items() for follower in followers}
     assert yaml.safe_load((committed.folder / "dvc.lock").read_text(encoding="utf-8"))["stages"].keys() >= set(FLOW)
