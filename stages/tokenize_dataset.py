@@ -5,6 +5,7 @@ python stages/tokenize_dataset.py
 
 import sys
 
+from viggo_pipe.augmentation import augmented
 from viggo_pipe.base_model import find_base_model
 from viggo_pipe.dvc_files import write_metrics, write_plot
 from viggo_pipe.jsonl import ROW_FIELDS, read_jsonl
@@ -16,12 +17,11 @@ from viggo_pipe.tokens import length_histogram, tokenize_rows, write_tokens
 
 
 def main() -> None:
-    params = load_params("model", "prompt", "tokenize")
+    params = load_params("model", "prompt", "augment", "tokenize")
     encoder = PromptEncoder(load_tokenizer(find_base_model(params.model, weights=False)), params.prompt)
-    splits = {
-        split: tokenize_rows(read_jsonl(f"data/raw/{split}.jsonl", ROW_FIELDS), encoder, params.tokenize, split)
-        for split in ("train", "validation")
-    }
+    rows = {split: read_jsonl(f"data/raw/{split}.jsonl", ROW_FIELDS) for split in ("train", "validation")}
+    rows["train"] = augmented(rows["train"], params.augment)
+    splits = {split: tokenize_rows(some, encoder, params.tokenize, split) for split, some in rows.items()}
     for split, tokenized in splits.items():
         write_tokens(tokenized, params.prompt, f"data/tokenized/{split}.parquet")
         figures = tokenized.statistics

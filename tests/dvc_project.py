@@ -15,12 +15,13 @@ CACHED = (
     *(f"data/raw/{split}.jsonl" for split in ("train", "validation", "test")),
     *(f"data/tokenized/{split}.parquet" for split in ("train", "validation")),
     *(f"predictions/{which}.jsonl" for which in ("base", "tuned")),
+    "predictions/probes/unseen_names.jsonl",
     "models/adapter/adapter_config.json",
     "models/README.md",
     "reports/index.html",
 )
 IN_GIT = (
-    *(f"metrics/{name}.json" for name in ("tokens", "model", "base", "tuned", "comparison")),
+    *(f"metrics/{name}.json" for name in ("tokens", "model", "base", "tuned", "probes", "comparison")),
     *(f"plots/{which}/{name}.csv" for which in ("base", "tuned") for name in ("attributes", "by_dialogue_act", "dialogue_acts")),
     "plots/loss.csv",
     "plots/token_lengths.csv",

@@ -60,7 +60,9 @@ _OTHER_SECTIONS = {
         "gradient_checkpointing": False,
         "group_by_length": False,
     },
-    "generate": {"split": "test", "batch_size": 8, "max_new_tokens": 96},
+    "generate": {"split": "test", "constrain": True, "batch_size": 8, "max_new_tokens": 96},
+    "augment": {"variants": 1, "new_names": 0.0, "typing_slips": 0.0, "plain_typing": 0.0},
+    "probe": {"rows": None},
     "score": {"bootstrap_resamples": 100, "bootstrap_seed": 0},
     "runtime": {"progress": "auto", "checkpoint_steps": 100},
 }

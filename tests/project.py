@@ -14,8 +14,10 @@ _FLOW = (
     "train_lora.py",
     "predict.py base",
     "predict.py tuned",
+    "predict_probes.py",
     "score.py base",
     "score.py tuned",
+    "score_probes.py",
     "compare.py",
     "report.py",
 )

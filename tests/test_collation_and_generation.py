@@ -84,11 +84,15 @@ def test_batches_of_any_size_give_the_same_text_in_order(parts):
     seen = []
     texts = [
         generate_answers(
-            model, tokenizer, encoder, SENTENCES, GenerateSettings(split="test", batch_size=size, max_new_tokens=12),
+            model,
+            tokenizer,
+            encoder,
+            SENTENCES,
+            GenerateSettings(split="test", constrain=False, batch_size=size, max_new_tokens=12),
             on_batch=lambda answers, tokens: seen.append(len(answers)),
         )
         for size in (1, 3, 4)
-    ]  # fmt: skip
+    ]
     assert texts[0] == texts[1] == texts[2] and any(texts[0])
     assert seen == [1, 1, 1, 1, 3, 1, 4]
 
@@ -107,6 +111,6 @@ def test_generation_stops_at_eos_and_at_the_end_of_a_line(parts, monkeypatch):
             return logits
 
         monkeypatch.setattr(model.lm_head, "forward", scripted)
-        settings = GenerateSettings(split="test", batch_size=1, max_new_tokens=20)
+        settings = GenerateSettings(split="test", constrain=False, batch_size=1, max_new_tokens=20)
         assert generate_answers(model, tokenizer, encoder, ["Hm."], settings) == [expected]
         assert len(list(calls)) >= 20

@@ -1,11 +1,13 @@
 """Batched greedy generation."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
 
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from viggo_pipe.collation import pad
+from viggo_pipe.constrained_decoding import Constraint
 from viggo_pipe.errors import InputError
 from viggo_pipe.prompt import PromptEncoder
 from viggo_pipe.settings.generate import GenerateSettings
@@ -18,6 +20,7 @@ def generate_answers(
     encoder: PromptEncoder,
     sentences: Sequence[str],
     settings: GenerateSettings,
+    constraint: Constraint | None = None,
     known: Mapping[int, str] | None = None,
     on_batch: Callable[[dict[int, str], int], None] = lambda answers, tokens: None,
 ) -> list[str]:
@@ -27,6 +30,7 @@ def generate_answers(
     prompts of like length, so that little is padding.
 
     Args:
+        constraint: what answers are held to; None: any text.
         known: answers by the index of their sentence that need not be generated again. Batches are made as if they had to
             be, since which sentences share a batch can change a bit of an answer.
         on_batch: called after each batch with its answers, by index, and the number of tokens generated for them.
@@ -52,20 +56,24 @@ def generate_answers(
         pad_token_id=tokenizer.pad_token_id,
     )
     answers = dict(known or {})
-    for start in range(0, len(order), settings.batch_size):
-        chosen = order[start : start + settings.batch_size]
-        if all(index in answers for index in chosen):
-            continue
+    batches = [order[start : start + settings.batch_size] for start in range(0, len(order), settings.batch_size)]
+    to_do = [chosen for chosen in batches if any(index not in answers for index in chosen)]
+    sentences_to_do = [[sentences[index] for index in chosen] for chosen in to_do]
+    grammars = repeat(None) if constraint is None else constraint.processors(sentences_to_do)
+    for chosen, grammar in zip(to_do, grammars):  # noqa: B905 (repeat has no end)
         batch = pad([prompts[index] for index in chosen], tokenizer.pad_token_id, "left")
         output = model.generate(
             input_ids=batch["input_ids"].to(model.device),
             attention_mask=batch["attention_mask"].to(model.device),
             generation_config=config,
+            logits_processor=None if grammar is None else [grammar],
         )
-        generated = output[:, batch["input_ids"].shape[1] :].cpu()
-        batch_answers = {index: encoder.decode(ids) for index, ids in zip(chosen, generated.tolist(), strict=True)}
+        generated = output[:, batch["input_ids"].shape[1] :].tolist()
+        if grammar is not None:
+            generated = grammar.finish(generated)
+        batch_answers = {index: encoder.decode(ids) for index, ids in zip(chosen, generated, strict=True)}
         answers |= batch_answers
-        on_batch(batch_answers, int((generated != tokenizer.pad_token_id).sum()))
+        on_batch(batch_answers, sum(token != tokenizer.pad_token_id for ids in generated for token in ids))
     return [answers[index] for index in range(len(prompts))]
 
 

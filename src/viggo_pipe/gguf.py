@@ -26,7 +26,7 @@ def convert_gguf(path: Path, folder: Path) -> None:
     try:
         # Its bar over the tensors heeds no switch.
         with contextlib.redirect_stderr(io.StringIO()):
-            tokenizer = AutoTokenizer.from_pretrained(**source)
+            tokenizer = _as_written(AutoTokenizer.from_pretrained(**source), path)
             read = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
     except (ValueError, KeyError, OSError, NotImplementedError) as error:
         raise InputError(f"{path} cannot be read as a GGUF model: {' '.join(str(error).split())}") from error
@@ -39,3 +39,23 @@ def convert_gguf(path: Path, folder: Path) -> None:
     with atomic_folder(folder) as partial:
         plain.save_pretrained(partial)
         tokenizer.save_pretrained(partial)
+
+
+def _as_written(tokenizer, path: Path):
+    """The tokenizer with the special tokens of the file, and for byte-level pieces a byte-level decoder alone.
+
+    What transformers makes of a GGUF file's tokenizer differs between its versions: 5.17 ends texts with BOS, and has a
+    decoder from which llguidance does not see that pieces are byte-level.
+    """
+    import gguf
+    from tokenizers import decoders, pre_tokenizers
+
+    fields = gguf.GGUFReader(path).fields
+    for name in ("bos", "eos", "unknown"):
+        field = fields.get(f"tokenizer.ggml.{name}_token_id")
+        if field is not None:
+            token = tokenizer.convert_ids_to_tokens(int(field.contents()))
+            setattr(tokenizer, {"unknown": "unk_token"}.get(name, f"{name}_token"), token)
+    if isinstance(tokenizer.backend_tokenizer.pre_tokenizer, pre_tokenizers.ByteLevel):
+        tokenizer.backend_tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer

@@ -5,7 +5,10 @@ from pathlib import Path
 
 from viggo_pipe.adapter import adapter_prompt, load_adapter
 from viggo_pipe.base_model import find_base_model
+from viggo_pipe.constrained_decoding import Constraint
 from viggo_pipe.generation import generate_answers
+from viggo_pipe.jsonl import ROW_FIELDS, read_jsonl
+from viggo_pipe.lexicon import Lexicon
 from viggo_pipe.model_loading import load_model
 from viggo_pipe.prompt import PromptEncoder
 from viggo_pipe.settings.generate import GenerateSettings
@@ -13,6 +16,8 @@ from viggo_pipe.settings.model import ModelSettings
 from viggo_pipe.settings.prompt import PromptSettings
 from viggo_pipe.settings.quantize import QuantizeSettings
 from viggo_pipe.tokenizer import load_tokenizer
+
+TRAINING_ROWS = "data/raw/train.jsonl"
 
 
 class Parser:
@@ -43,5 +48,13 @@ class Parser:
         known: Mapping[int, str] | None = None,
         on_batch: Callable[[dict[int, str], int], None] = lambda answers, tokens: None,
     ) -> list[str]:
-        """What the model answers to each of `sentences`, in their order; see `generate_answers`."""
-        return generate_answers(self._model, self._tokenizer, self._encoder, sentences, settings, known, on_batch)
+        """What the model answers to each of `sentences`, in their order; see `generate_answers`.
+
+        Raises:
+            InputError: a sentence is too long, or the training rows are missing, whose names `constrain` admits.
+        """
+        constraint = None
+        if settings.constrain:
+            rows = read_jsonl(TRAINING_ROWS, ROW_FIELDS)
+            constraint = Constraint(self._tokenizer, Lexicon(row["meaning_representation"] for row in rows))
+        return generate_answers(self._model, self._tokenizer, self._encoder, sentences, settings, constraint, known, on_batch)

@@ -10,7 +10,10 @@ from pydantic import BaseModel, ValidationError
 from viggo_pipe.errors import InputError, one_line
 
 PARAMS_FILE = Path("params.yaml")
-SECTIONS = ("dataset", "model", "prompt", "tokenize", "quantize", "lora", "train", "generate", "score", "runtime")
+SECTIONS = (
+    *("dataset", "model", "prompt", "augment", "tokenize", "quantize", "lora", "train", "generate", "probe", "score"),
+    "runtime",
+)
 
 
 class Params:

@@ -19,17 +19,19 @@ from pydantic import BaseModel
 from viggo_pipe.errors import InputError
 
 _FOLDER = Path("runs/resume")
-_PACKAGES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes")
+_PACKAGES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "llguidance")
 
 
-def input_digest(sections: Iterable[BaseModel], files: Iterable[str | Path]) -> str:
-    """A digest of all that a stage's result depends on: params, input files, this library's code, and its libraries' versions.
+def input_digest(sections: Iterable[BaseModel], files: Iterable[str | Path], texts: Iterable[str] = ()) -> str:
+    """A digest of all that a stage's result depends on: params, inputs, this library's code, and its libraries' versions.
 
-    `files` may name folders, of which every file counts.
+    `files` may name folders, of which every file counts; `texts` are inputs that stand in no file.
     """
     digest = hashlib.sha256()
     for section in sections:
         digest.update(f"{type(section).__name__} {section.model_dump_json()}\n".encode())
+    for text in texts:
+        digest.update(f"{hashlib.sha256(text.encode()).hexdigest()}\n".encode())
     for package in _PACKAGES:
         digest.update(f"{package} {metadata.version(package)}\n".encode())
     for path in [*map(Path, files), Path(__file__).parent]:

@@ -5,10 +5,8 @@ phrase; frames, phrases, games and their order combine freely, so that sentences
 a developer. It says nothing about ViGGO's own figures.
 """
 
-import random
-from collections.abc import Sequence
-
 from viggo_pipe import sample_patterns as text
+from viggo_pipe.draw import Draw
 from viggo_pipe.meaning import Meaning, Slot, canonical
 from viggo_pipe.ontology import CLOSED_VALUES
 from viggo_pipe.settings.dataset import SampleSettings
@@ -47,39 +45,15 @@ def generate_sample(settings: SampleSettings) -> dict[str, list[dict[str, str]]]
     titles = _partition(_titles(), settings.seed)
     studios = _partition([f"{a} {b}" for a in text.STUDIO_FIRST for b in text.STUDIO_SECOND], settings.seed)
     return {
-        split: _Writer(_Draw(f"{settings.seed}/{split}"), titles[split], studios[split]).rows(split, size)
+        split: _Writer(Draw(f"{settings.seed}/{split}"), titles[split], studios[split]).rows(split, size)
         for split, size in sizes.items()
     }
-
-
-class _Draw:
-    """Random choices that are the same on every Python version: only `random()` is promised to be."""
-
-    def __init__(self, seed: str):
-        self._random = random.Random(seed)
-        self._decks: dict[str, list] = {}
-
-    def below(self, bound: int) -> int:
-        return int(self._random.random() * bound)
-
-    def some(self, items: Sequence, count: int) -> list:
-        left = list(items)
-        return [left.pop(self.below(len(left))) for _ in range(count)]
-
-    def one(self, items: Sequence):
-        return items[self.below(len(items))]
-
-    def deal(self, deck: str, cards: Sequence):
-        """A card of the named deck, which is shuffled anew when it is empty: in the long run all cards come equally often."""
-        if not self._decks.get(deck):
-            self._decks[deck] = self.some(cards, len(cards))
-        return self._decks[deck].pop()
 
 
 class _Writer:
     """Words random meanings about the games and studios of one split."""
 
-    def __init__(self, draw: _Draw, titles: list[str], studios: list[str]):
+    def __init__(self, draw: Draw, titles: list[str], studios: list[str]):
         self._draw, self._titles, self._studios = draw, titles, studios
 
     def rows(self, split: str, count: int) -> list[dict[str, str]]:
@@ -198,7 +172,7 @@ def _titles() -> list[str]:
 
 def _partition(items: list[str], seed: int) -> dict[str, list[str]]:
     """Deal `items`, shuffled, to the splits."""
-    shuffled = _Draw(f"{seed}/names").some(items, len(items))
+    shuffled = Draw(f"{seed}/names").some(items, len(items))
     parts, start = {}, 0
     for split, share in _TITLE_SHARES.items():
         end = start + round(share * len(items))

@@ -2,12 +2,16 @@
 
 from typing import Literal
 
-from viggo_pipe.settings.section import Positive, Section
+from viggo_pipe.settings.section import Flag, Positive, Section
 
 
 class GenerateSettings(Section):
-    """`split`: validation for choosing, test for the final figure. `max_new_tokens`: per sentence. `batch_size`: sentences."""
+    """`split`: validation for choosing, test for the final figure. `constrain`: hold answers to ViGGO's grammar.
+
+    `batch_size`: sentences. `max_new_tokens`: per sentence.
+    """
 
     split: Literal["train", "validation", "test"]
+    constrain: Flag
     batch_size: Positive
     max_new_tokens: Positive

@@ -12,7 +12,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
 
 
-def _no_flag(value: object) -> object:
+def no_flag(value: object) -> object:
     """Python takes True for 1; a user who writes `r: true` means something else."""
     if isinstance(value, bool):
         raise ValueError("expected a number, found true or false")
@@ -21,11 +21,11 @@ def _no_flag(value: object) -> object:
 
 _LARGEST = 2**31 - 1  # what the libraries' C code counts with
 Flag = StrictBool
-Positive = Annotated[int, BeforeValidator(_no_flag), Field(gt=0, le=_LARGEST)]
-NotNegative = Annotated[int, BeforeValidator(_no_flag), Field(ge=0, le=_LARGEST)]
-PositiveFloat = Annotated[float, BeforeValidator(_no_flag), Field(gt=0, le=1e30)]
-NotNegativeFloat = Annotated[float, BeforeValidator(_no_flag), Field(ge=0, le=1e30)]
-Share = Annotated[float, BeforeValidator(_no_flag), Field(ge=0, lt=1)]
+Positive = Annotated[int, BeforeValidator(no_flag), Field(gt=0, le=_LARGEST)]
+NotNegative = Annotated[int, BeforeValidator(no_flag), Field(ge=0, le=_LARGEST)]
+PositiveFloat = Annotated[float, BeforeValidator(no_flag), Field(gt=0, le=1e30)]
+NotNegativeFloat = Annotated[float, BeforeValidator(no_flag), Field(ge=0, le=1e30)]
+Share = Annotated[float, BeforeValidator(no_flag), Field(ge=0, lt=1)]
 Text = Annotated[str, Field(min_length=1)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 CommitHash = Annotated[str, Field(pattern="^[0-9a-f]{40}$")]

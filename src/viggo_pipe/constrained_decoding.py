@@ -1,0 +1,106 @@
+"""Constrained decoding with llguidance: of each sentence's next tokens, those that its grammar allows."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
+
+import llguidance.hf
+import llguidance.torch
+import torch
+from llguidance import LLExecutor, LLMatcher
+from transformers import LogitsProcessor, PreTrainedTokenizerBase
+
+from viggo_pipe.errors import InputError
+from viggo_pipe.grammar import answer_grammar
+from viggo_pipe.lexicon import Lexicon
+
+_WORD = 32  # bits of a mask's word
+
+
+class Constraint:
+    """Holds answers to the grammars of their sentences.
+
+    Raises:
+        InputError: llguidance does not read this tokenizer as it is.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, lexicon: Lexicon):
+        self._lexicon = lexicon
+        self._vocabulary = llguidance.hf.from_tokenizer(tokenizer)
+        text = "an 'Æ 10+', (b) "
+        if self._vocabulary.decode_str(tokenizer(text, add_special_tokens=False)["input_ids"]).strip() != text.strip():
+            raise InputError("generate.constrain: llguidance misreads the base model's tokenizer; set it to false")
+        self._executor = LLExecutor()
+        self._threads = ThreadPoolExecutor(os.cpu_count())
+        self._eos_token_id = tokenizer.eos_token_id
+        # What can end an answer that ran out of tokens, behind a whole slot and behind a whole value.
+        self._endings = [[*self._vocabulary.tokenize_str(text), self._eos_token_id] for text in ("", ")", "])")]
+
+    def processors(self, batches: Iterable[Sequence[str]]) -> Iterator["GrammarProcessor"]:
+        """What holds each batch of sentences to their grammars, one batch after another.
+
+        A batch's grammars, some milliseconds each, are compiled on other threads while the model generates the one before.
+        """
+        ahead: list[Future[LLMatcher]] | None = None
+        for sentences in chain(batches, [()]):
+            compiling = [self._threads.submit(self._matcher, sentence) for sentence in sentences]
+            if ahead is not None:
+                yield GrammarProcessor([matcher.result() for matcher in ahead], self._executor, self._endings, self._eos_token_id)
+            ahead = compiling
+
+    def _matcher(self, sentence: str) -> LLMatcher:
+        matcher = LLMatcher(self._vocabulary, answer_grammar(sentence, self._lexicon.resembling(sentence)))
+        if matcher.is_error():
+            raise RuntimeError(f"no grammar for the sentence {sentence!r}: {matcher.get_error()}")
+        return matcher
+
+
+class GrammarProcessor(LogitsProcessor):
+    """Masks the scores of a batch, (rows, vocabulary), at each step of transformers' `generate`; for one call of it."""
+
+    def __init__(self, matchers: Sequence[LLMatcher], executor: LLExecutor, endings: Sequence[Sequence[int]], eos_token_id: int):
+        self._matchers, self._executor, self._endings, self._eos_token_id = matchers, executor, endings, eos_token_id
+        self._running: list[int] | None = None  # rows; None before the first step
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """`scores` with minus infinity where a row's grammar does not admit the token."""
+        if self._running is None:
+            self._running = list(range(len(self._matchers)))
+            self._masks = torch.zeros((len(self._matchers), -(-scores.shape[1] // _WORD)), dtype=torch.int32)
+            self._bits = torch.arange(_WORD, dtype=torch.int32, device=scores.device)
+        else:
+            self._consume(input_ids[:, -1].tolist())
+        llguidance.torch.fill_next_token_bitmask_par(
+            self._executor, [(self._matchers[row], row) for row in self._running], self._masks
+        )
+        masks = self._masks.to(scores.device)
+        allowed = (masks.unsqueeze(-1) >> self._bits & 1).bool().flatten(1)[:, : scores.shape[1]]
+        return scores.masked_fill(~allowed, -torch.inf)
+
+    def finish(self, rows: Sequence[Sequence[int]]) -> list[list[int]]:
+        """The generated ids of each row, (rows, at most `max_new_tokens`), cut back and ended if it ran out of tokens.
+
+        The longest beginning is kept that can be ended behind a value or a slot.
+        """
+        if self._running is None:
+            return [list(row) for row in rows]
+        self._consume([row[-1] for row in rows])
+        return [self._ended(row, list(ids)) if row in self._running else list(ids) for row, ids in enumerate(rows)]
+
+    def _consume(self, tokens: Sequence[int]) -> None:
+        for row in self._running:
+            if not self._matchers[row].consume_token(tokens[row]):
+                raise RuntimeError(f"the grammar took back token {tokens[row]}: {self._matchers[row].get_error()}")
+        ended = {row for row in self._running if tokens[row] == self._eos_token_id}
+        self._masks[list(ended)] = -1  # generate pads them
+        self._running = [row for row in self._running if row not in ended]
+
+    def _ended(self, row: int, ids: list[int]) -> list[int]:
+        matcher = self._matchers[row]
+        for end in range(len(ids), 0, -1):
+            for ending in self._endings:
+                if matcher.validate_tokens(ending) == len(ending):
+                    return ids[:end] + ending
+            matcher.rollback(1)
+        return ids

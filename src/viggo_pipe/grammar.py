@@ -1,0 +1,68 @@
+"""The grammar of the answers that a sentence can have, for constrained decoding."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from viggo_pipe.ontology import ATTRIBUTES, CLOSED_VALUES, DIALOGUE_ACTS, LIST_ATTRIBUTES, OPEN_ATTRIBUTES
+
+_ASKS_FOR_A_VALUE = "request_attribute"  # the one act with an empty value
+_PROPER_NAMES = ("name", "developer")
+
+
+def answer_grammar(sentence: str, known: Mapping[str, Sequence[str]]) -> str:
+    """A grammar, in llguidance's Lark syntax, of the meaning representations that `sentence` can have.
+
+    Acts, attributes and closed values are the ontology's, slots and list values stand in its order, each at most once. The
+    value of an open attribute is a run of words of the sentence, or one of the values `known` for that attribute; a known
+    name that the sentence writes with other capitals is written as it is known. A tokenizer may have the answer begin with
+    a space.
+    """
+    acts = [act for act in DIALOGUE_ACTS if act != _ASKS_FOR_A_VALUE]
+    rules = {
+        "start": '" "? (asking | telling)',
+        "asking": f'"{_ASKS_FOR_A_VALUE}(" {_one_of(ATTRIBUTES)} "[])"',
+        "telling": f'{_one_of(f"{act}(" for act in acts)} slots ")"',
+        **_ordered("slots", [f"slot_{attribute}" for attribute in ATTRIBUTES]),
+    }
+    for attribute in ATTRIBUTES:
+        if attribute in OPEN_ATTRIBUTES:
+            value = _one_of(known.get(attribute, ()), "NAMES" if attribute in _PROPER_NAMES else "WORDS")
+        elif attribute in LIST_ATTRIBUTES:
+            value = f"list_{attribute}"
+            rules |= _ordered(value, [json.dumps(entry) for entry in CLOSED_VALUES[attribute]])
+        else:
+            value = _one_of(CLOSED_VALUES[attribute])
+        rules[f"slot_{attribute}"] = f'"{attribute}[" {value} "]"'
+    rules["WORDS"] = _words(sentence)
+    rules["NAMES"] = _words(_respelled(sentence, [name for attribute in _PROPER_NAMES for name in known.get(attribute, ())]))
+    return "\n".join(f"{name}: {rule}" for name, rule in rules.items())
+
+
+def _words(sentence: str) -> str:
+    """A run of words, less what a value cannot hold in MR syntax: brackets, line ends, and white space around it."""
+    return r"/[^\s\[\]]([^\[\]\r\n]*[^\s\[\]])?/ & %regex " + json.dumps({"substring_words": sentence})
+
+
+def _respelled(sentence: str, names: Iterable[str]) -> str:
+    """The sentence with `names` spelled as they are there, where it has other capitals, or more spaces."""
+    for name in names:
+        pattern = r"\s+".join(map(re.escape, name.split()))
+        sentence = re.sub(rf"(?<!\w){pattern}(?!\w)", lambda _, name=name: name, sentence, flags=re.IGNORECASE)
+    return sentence
+
+
+def _one_of(texts: Iterable[str], *symbols: str) -> str:
+    return f"({' | '.join([*map(json.dumps, texts), *symbols])})"
+
+
+def _ordered(name: str, items: list[str]) -> dict[str, str]:
+    """Rules for one or more of `items`, in their order, separated by ", "; `name` is the rule to start from.
+
+    As many rules as items: the rule after item k adds any of the later ones.
+    """
+    starts = [f"{item} {name}_{index}" for index, item in enumerate(items, start=1)]
+    rules = {name: " | ".join(starts)}
+    for index, item in enumerate(items[1:], start=1):
+        rules[f"{name}_{index}"] = f'(", " {item})? {name}_{index + 1}'
+    return rules | {f"{name}_{len(items)}": '""'}

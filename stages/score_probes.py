@@ -1,0 +1,32 @@
+"""Stage score_probes: metrics of the probes' predictions.
+
+python stages/score_probes.py
+"""
+
+import sys
+from pathlib import Path
+
+from viggo_pipe.dvc_files import write_metrics
+from viggo_pipe.params import load_params
+from viggo_pipe.predictions import read_predictions
+from viggo_pipe.scoring import judge
+from viggo_pipe.stage import run_stage
+from viggo_pipe.tally import Tally
+
+METRICS = ("examples", "exact_match", "exact_match_low", "exact_match_high", "slot_f1", "dialogue_act_accuracy", "in_ontology")
+
+
+def main() -> None:
+    settings, probes = load_params("score").score, {}
+    for path in sorted(Path("predictions/probes").glob("*.jsonl")):
+        tally = Tally()
+        for row in read_predictions(path):
+            tally.add(judge(row.sentence, row.reference, row.prediction))
+        metrics = tally.metrics(settings)
+        probes[path.stem] = {name: metrics[name] for name in METRICS}
+        print(f"{path.stem:<24}{metrics['exact_match']:>8}")
+    write_metrics("metrics/probes.json", probes)
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage("score-probes", main))

@@ -1,0 +1,111 @@
+import pytest
+from pydantic import ValidationError
+from viggo_files import viggo_rows
+
+from viggo_pipe.augmentation import augmented
+from viggo_pipe.draw import Draw
+from viggo_pipe.invented import PROBES, TRAINING, studio, title
+from viggo_pipe.meaning import parse
+from viggo_pipe.ontology import OPEN_ATTRIBUTES
+from viggo_pipe.perturbation import swap_open_values, typing_slips, without_punctuation
+from viggo_pipe.probes import probe_rows
+from viggo_pipe.sample import generate_sample
+from viggo_pipe.settings.augment import AugmentSettings
+from viggo_pipe.settings.dataset import SampleSettings
+from viggo_pipe.settings.probe import ProbeSettings
+
+ROWS = generate_sample(SampleSettings(train=60, validation=1, test=1, seed=0))["train"]
+
+
+def settings(variants=4, new_names=0.0, typing_slips=0.0, plain_typing=0.0):
+    return AugmentSettings(variants=variants, new_names=new_names, typing_slips=typing_slips, plain_typing=plain_typing)
+
+
+def pairs(rows):
+    return [(row["sentence"], row["meaning_representation"]) for row in rows]
+
+
+def test_without_shares_the_variants_are_the_rows():
+    assert list(augmented(ROWS, settings(variants=1))) == ROWS
+    twice = list(augmented(ROWS, settings(variants=2)))
+    assert pairs(twice[::2]) == pairs(twice[1::2]) == pairs(ROWS)
+    assert len({row["id"] for row in twice}) == len(twice)
+
+
+def test_new_names_stand_in_sentence_and_meaning_alike():
+    changed = list(augmented(ROWS, settings(new_names=1.0)))
+    originals = [row for row in ROWS for _ in range(4)]
+    swapped = 0
+    for row, original in zip(changed, originals, strict=True):
+        new, old = parse(row["meaning_representation"]), parse(original["meaning_representation"])
+        assert (new.act, [slot.attribute for slot in new.slots]) == (old.act, [slot.attribute for slot in old.slots])
+        for slot, before in zip(new.slots, old.slots, strict=True):
+            if slot.attribute not in OPEN_ATTRIBUTES:
+                assert slot == before
+            elif slot.value:
+                assert slot.value in row["sentence"]
+                swapped += slot.value != before.value
+    assert swapped > 200
+
+
+def test_slips_leave_the_meaning_and_new_names_alone():
+    for row, original in zip(augmented(ROWS, settings(1, typing_slips=1.0)), ROWS, strict=True):
+        assert row["meaning_representation"] == original["meaning_representation"]
+    both = list(augmented(ROWS, settings(new_names=0.5, typing_slips=0.5)))
+    invented = [row for row in both if row["meaning_representation"] not in {old["meaning_representation"] for old in ROWS}]
+    assert len(invented) > 50
+    for row in invented:
+        values = [slot.value for slot in parse(row["meaning_representation"]).slots if slot.attribute in OPEN_ATTRIBUTES]
+        assert all(value in row["sentence"] for value in values)
+
+
+def test_shares_are_those_of_the_variants():
+    many = list(augmented(ROWS, settings(20, new_names=0.3, typing_slips=0.2, plain_typing=0.1)))
+    as_written = sum(pair in set(pairs(ROWS)) for pair in pairs(many)) / len(many)
+    assert 0.38 < as_written < 0.52  # 0.4, and variants of questions that name nothing
+    assert list(augmented(ROWS, settings(20, 0.3, 0.2, 0.1))) == many
+
+
+def test_shares_over_one_are_refused():
+    with pytest.raises(ValidationError, match="together at most 1"):
+        settings(new_names=0.6, typing_slips=0.6)
+
+
+def test_perturbations():
+    draw = Draw("0")
+    text = 'Is it a hard-to-put-down game? (It\'s rated E 10+), "really".'
+    assert without_punctuation(text) == "Is it a hard-to-put-down game It's rated E 10+ really"
+    assert typing_slips(text, draw, 0.0) == text
+    slipped = typing_slips("excellent multiplayer 2012 PC", draw, 1.0)
+    assert slipped.endswith(" 2012 PC") and slipped.split()[0] != "excellent" and slipped.split()[1] != "multiplayer"
+    sentence, meaning = swap_open_values("Is it an old game?", "request(specifier[old])", draw, TRAINING, every=True)
+    adjective = parse(meaning).slots[0].value
+    assert sentence == f"Is it {'an' if adjective[0] in 'aeiou' else 'a'} {adjective} game?"
+
+
+def test_training_and_probes_invent_from_words_of_their_own():
+    for field in ("attributes", "nouns", "places", "syllables", "studios", "companies"):
+        assert not set(getattr(TRAINING, field)) & set(getattr(PROBES, field))
+    draw = Draw("0")
+    names = {make(draw, words) for make in (title, studio) for words in (TRAINING, PROBES) for _ in range(200)}
+    assert len(names) > 400
+    assert not [name for name in names if set(name) & set("[]\n") or name != name.strip()]
+
+
+def test_probes_ask_about_the_first_rows():
+    probes = probe_rows(ROWS, ProbeSettings(rows=20))
+    assert list(probes) == ["unseen_names", "typing_slips", "lower_case", "no_punctuation"]
+    for name, rows in probes.items():
+        assert [row["id"] for row in rows] == [row["id"] for row in ROWS[:20]]
+        if name != "unseen_names":
+            assert [row["meaning_representation"] for row in rows] == [row["meaning_representation"] for row in ROWS[:20]]
+        assert pairs(rows) != pairs(ROWS[:20])
+    assert probe_rows(ROWS, ProbeSettings(rows=20)) == probes
+    assert len(probe_rows(ROWS, ProbeSettings(rows=None))["lower_case"]) == len(ROWS)
+
+
+@pytest.mark.viggo
+def test_no_invented_name_is_one_of_viggos(viggo_folder):
+    known = {slot.value for row in viggo_rows(viggo_folder) for slot in parse(row["mr"]).slots}
+    draw = Draw("0")
+    assert not known & {make(draw, words) for make in (title, studio) for words in (TRAINING, PROBES) for _ in range(2000)}

@@ -1,0 +1,128 @@
+import llguidance.hf
+import pytest
+from llguidance import LLMatcher
+from tiny_model import write_tiny_mistral
+from viggo_files import viggo_split
+
+from viggo_pipe.base_model import BaseModel
+from viggo_pipe.grammar import answer_grammar
+from viggo_pipe.lexicon import Lexicon
+from viggo_pipe.tokenizer import load_tokenizer
+
+SENTENCE = 'Is "Portal 2", the PC puzzle game by Valve Corporation from 2011, the funniest?'
+LEXICON = Lexicon(
+    [
+        "inform(name[Portal 2], developer[Valve Corporation], release_year[2011])",
+        "confirm(name[Half-Life: Alyx], exp_release_date[March 23, 2020])",
+        "request(specifier[funny])",
+        "request_attribute(developer[])",
+    ]
+)
+
+
+@pytest.fixture(scope="module")
+def vocabulary(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    write_tiny_mistral(folder)
+    return llguidance.hf.from_tokenizer(load_tokenizer(BaseModel(folder, "tiny", None)))
+
+
+def admits(vocabulary, answer: str, sentence: str = SENTENCE, lexicon: Lexicon = LEXICON) -> bool:
+    """Whether the whole of `answer` is an answer to `sentence`."""
+    matcher = LLMatcher(vocabulary, answer_grammar(sentence, lexicon.resembling(sentence)))
+    assert not matcher.is_error(), matcher.get_error()
+    tokens = vocabulary.tokenize_str(answer)
+    return matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "inform(name[Portal 2])",
+        " inform(name[Portal 2])",  # as a SentencePiece tokenizer begins a text
+        "confirm(name[Portal 2], release_year[2011], developer[Valve Corporation], genres[puzzle], platforms[PC])",
+        "inform(genres[action, puzzle, shooter], platforms[PlayStation, PC], has_mac_release[no])",
+        "request(specifier[funniest])",
+        "request_attribute(esrb[])",
+        "inform(esrb[E 10+ (for Everyone 10 and Older)])",
+        'inform(name["Portal 2", the PC puzzle game])',
+    ],
+)
+def test_an_answer_in_the_ontology_and_of_the_sentences_words_is_admitted(vocabulary, answer):
+    assert admits(vocabulary, answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "inform()",
+        "inform(name[])",
+        "inform(name[Portal 2]",
+        "inform(name[Portal 2]) and more",
+        "explain(name[Portal 2])",
+        "inform(title[Portal 2])",
+        "inform(rating[better])",
+        "inform(genres[])",
+        "inform(genres[puzzle, action])",  # not in the ontology's order
+        "inform(genres[puzzle, puzzle])",
+        "inform(platforms[PC], name[Portal 2])",
+        "inform(name[Portal 2], name[Portal 2])",
+        "inform(name[Portal 2],release_year[2011])",
+        "inform(name[Portal])x",
+        "inform(name[Port])",  # a part of a word
+        "inform(name[ Portal 2])",
+        "inform(name[Portal 2 by Valve Corporation])",  # words, but not a run of them
+        "inform(name[Half-Life: Alyx])",  # known, but nothing in the sentence resembles it
+        "request(specifier[funny])",
+        "request_attribute(esrb[], rating[])",
+        "request_attribute(rating[good])",
+    ],
+)
+def test_anything_else_is_not(vocabulary, answer):
+    assert not admits(vocabulary, answer)
+
+
+def test_a_misspelled_name_is_found_in_the_lexicon(vocabulary):
+    sentence = "Did you like Portla 2 by Vlave Corporaton?"
+    assert admits(vocabulary, "confirm(name[Portal 2], developer[Valve Corporation])", sentence)
+    assert not admits(vocabulary, "confirm(name[Half-Life: Alyx])", sentence)
+
+
+def test_a_known_name_is_spelled_as_it_is_known(vocabulary):
+    sentence = "did you like PORTAL  2 by valve corporation?"
+    assert admits(vocabulary, "confirm(name[Portal 2], developer[Valve Corporation])", sentence)
+    assert not admits(vocabulary, "confirm(name[PORTAL  2])", sentence)
+    assert not admits(vocabulary, "confirm(developer[valve corporation])", sentence)
+
+
+@pytest.mark.parametrize(
+    "sentence", ['A "quote", a \\ and a /slash/.', "Pokémon 宝可梦 🎮", "a [b] c]", "one\ttwo\nthree", "x", "!"]
+)
+def test_any_sentence_has_a_grammar(vocabulary, sentence):
+    assert admits(vocabulary, "inform(rating[good])", sentence)
+    word = sentence.split()[0]
+    if word not in {"a", "!"}:
+        assert admits(vocabulary, f"inform(name[{word}])", sentence)
+    assert not admits(vocabulary, "inform(name[b]])", sentence)
+    assert not admits(vocabulary, "inform(name[two\nthree])", sentence)
+
+
+def test_the_lexicon_holds_names_and_dates_and_no_specifier():
+    known = LEXICON.resembling("portal 2, half life alyx, march 23 2020, 2011, funny, valve corporation")
+    assert known == {
+        "name": ["Half-Life: Alyx", "Portal 2"],
+        "exp_release_date": ["March 23, 2020"],
+        "release_year": ["2011"],
+        "developer": ["Valve Corporation"],
+    }
+    assert not any(LEXICON.resembling("Why?").values())
+
+
+@pytest.mark.viggo
+def test_all_but_one_reference_of_the_validation_split_is_admitted(vocabulary, viggo_folder):
+    lexicon = Lexicon(row["mr"] for row in viggo_split(viggo_folder, "train"))
+    rows = viggo_split(viggo_folder, "validation")
+    refused = [row["mr"] for row in rows if not admits(vocabulary, row["mr"], row["ref"], lexicon)]
+    # Its sentence says "fast paced".
+    assert refused == ["request(has_multiplayer[yes], specifier[fast-paced])"]
