@@ -24,6 +24,8 @@ DATASET = {
     "path": "data/local",
     "sha256": dict.fromkeys(SPLITS),
     "sample": {"train": 12, "validation": 4, "test": 4, "seed": 0},
+    "train_share": 1.0,
+    "train_share_seed": 0,
 }
 # The loader checks the whole file; the stage reads section dataset alone.
 _OTHER_SECTIONS = {

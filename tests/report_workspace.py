@@ -33,6 +33,8 @@ def dataset_settings(**changes) -> DatasetSettings:
         "path": "data/local",
         "sha256": {"train": None, "validation": None, "test": None},
         "sample": {"train": 10, "validation": 4, "test": 5, "seed": 0},
+        "train_share": 1.0,
+        "train_share_seed": 0,
     }
     return DatasetSettings.model_validate(content | changes)
 
@@ -59,6 +61,8 @@ def write_workspace(folder: Path, rows=ROWS) -> None:
                 for number, row in enumerate(rows)
             ),
         )
+    probe = {"examples": 5, "exact_match": 0.4, "exact_match_low": 0.2, "exact_match_high": 0.6}
+    write_metrics(folder / "metrics/probes.json", {"unseen_names": probe, "typing_slips": probe})
     comparison = compare_base_and_tuned(folder / "predictions/base.jsonl", folder / "predictions/tuned.jsonl", SCORE)
     write_metrics(folder / "metrics/comparison.json", comparison)
     write_metrics(folder / "metrics/model.json", {"trainable_parameters": 10, "total_parameters": 1000, "trainable_percent": 1.0})

@@ -69,6 +69,24 @@ def test_the_sample_is_written(project):
         assert all(list(row) == ["id", "sentence", "meaning_representation"] for row in rows)
 
 
+def test_a_share_of_the_training_rows_is_drawn(project):
+    def kept(share, seed=0):
+        sample = DATASET["sample"] | {"train": 200}
+        fetch_dataset(settings(source="sample", sample=sample, train_share=share, train_share_seed=seed), "data/raw")
+        assert len(raw_rows(project, "validation")) == len(raw_rows(project, "test")) == 4
+        return [row["id"] for row in raw_rows(project, "train")]
+
+    everything = kept(1.0)
+    assert len(everything) == 200
+    previous = set()
+    for share, count in ((0.001, 1), (0.01, 2), (0.05, 10), (0.2, 40), (0.5, 100)):
+        ids = kept(share)
+        assert len(ids) == count and previous <= set(ids)
+        assert ids == [identifier for identifier in everything if identifier in set(ids)]  # in their order
+        previous = set(ids)
+    assert kept(0.2) == kept(0.2) != kept(0.2, seed=1)
+
+
 @pytest.mark.parametrize(
     "content",
     [

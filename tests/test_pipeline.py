@@ -37,7 +37,7 @@ def tiny(tmp_path):
         tokenize={"max_length": 256},
         lora={"r": 4, "upper_layers": 1},
         quantize={"bits": 4},
-        generate={"max_new_tokens": 8, "batch_size": 4},
+        generate={"max_new_tokens": 40, "batch_size": 4},
         score={"bootstrap_resamples": 200},
     )
     return project
@@ -50,7 +50,9 @@ def test_a_tiny_mistral_in_nf4_goes_through_all_stages(tiny, monkeypatch):
         metrics = read_json(tiny.folder / f"metrics/{which}.json")
         assert metrics.keys() >= CONTRACT
         assert list(metrics) == sorted(metrics)
-        assert metrics["examples"] == 6
+        assert metrics["examples"] == 6 and metrics["in_ontology"] == 1
+    probes = read_json(tiny.folder / "metrics/probes.json")
+    assert {probe["examples"] for probe in probes.values()} == {6} and len(probes) == 4
     model = read_json(tiny.folder / "metrics/model.json")
     assert 0 < model["trainable_parameters"] < model["total_parameters"]
     adapter = tiny.folder / "models/adapter"
@@ -63,7 +65,7 @@ def test_a_tiny_mistral_in_nf4_goes_through_all_stages(tiny, monkeypatch):
 
     # The same inputs give the same bytes.
     outs = ("data/raw/train.jsonl", "data/tokenized/train.parquet", "models/adapter/adapter_model.safetensors",
-            "models/adapter/adapter_config.json", "plots/loss.csv", "predictions/tuned.jsonl", "metrics/tuned.json")  # fmt: skip
+            "models/adapter/adapter_config.json", "plots/loss.csv", "predictions/tuned.jsonl", "predictions/probes/typing_slips.jsonl", "metrics/tuned.json")  # fmt: skip
     first = digests(tiny, *outs)
     tiny.run_all(monkeypatch)
     assert digests(tiny, *outs) == first
@@ -139,8 +141,9 @@ def test_the_real_smollm2_trains_and_is_scored_on_real_viggo(tmp_path, viggo_fol
     project.set(train={"max_steps": 40, "epochs": None, "batch_size": 2}, score={"bootstrap_resamples": 200})
     project.run_all(monkeypatch, start="tokenize_dataset.py")
     base, tuned = (read_json(project.folder / f"metrics/{which}.json") for which in ("base", "tuned"))
-    assert base["exact_match"] == base["well_formed"] == 0
-    assert tuned["well_formed"] > 0.5 and tuned["slot_f1"] > 0.1
+    assert base["in_ontology"] == tuned["in_ontology"] == 1  # generate.constrain
+    assert base["slot_f1"] < 0.3 < tuned["slot_f1"]
+    assert read_json(project.folder / "metrics/probes.json")["unseen_names"]["examples"] == base["examples"]
     for which, metrics in (("base", base), ("tuned", tuned)):
         rows = read_jsonl(project.folder / f"predictions/{which}.jsonl")
         assert metrics.items() >= score(rows).items(), "the independent scorer disagrees on real predictions"

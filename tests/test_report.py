@@ -44,6 +44,15 @@ def test_segments_are_the_texts_and_mark_what_differs(data):
     assert (marked(act["gold"]), marked(act["tuned"]["text"])) == (["suggest"], ["recommend", "M (for Mature)"])
 
 
+def test_probes_stand_beside_the_scores(data):
+    assert [(row.label, row.examples, row.exact_match) for row in data.probes] == [
+        ("Typing slips", 5, 0.4),
+        ("Unseen names", 5, 0.4),
+    ]
+    assert re.search(r"Typing slips</th><td>5</td><td><strong>40\.0", render_page(data))
+    assert "| Typing slips | 5 | 0.4000 (0.2000 to 0.6000) |" in render_model_card(data, dataset_settings(), MODEL)
+
+
 def test_what_is_still_wrong_is_counted(data):
     assert dict(data.error_kinds)["wrong value"] == 2
     found = {(mistake.attribute, mistake.gold, mistake.predicted): mistake.count for mistake in data.mistakes}

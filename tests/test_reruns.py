@@ -10,18 +10,20 @@ from project import Project
 pytestmark = pytest.mark.slow
 
 FLOW = {
-    "fetch": ["tokenize", "predict@base", "predict@tuned"],
+    "fetch": ["tokenize", "predict@base", "predict@tuned", "predict_probes"],
     "tokenize": ["train", "report"],
-    "train": ["predict@tuned", "report"],
+    "train": ["predict@tuned", "predict_probes", "report"],
     "predict@base": ["score@base", "compare", "report"],
     "predict@tuned": ["score@tuned", "compare", "report"],
+    "predict_probes": ["score_probes"],
     "score@base": ["report"],
     "score@tuned": ["report"],
+    "score_probes": ["report"],
     "compare": ["report"],
 }
-SCORE = {"score@base", "score@tuned", "compare", "report"}
-PREDICT = {"predict@base", "predict@tuned"} | SCORE
-TUNED = {"predict@tuned", "score@tuned", "compare", "report"}
+SCORE = {"score@base", "score@tuned", "score_probes", "compare", "report"}
+PREDICT = {"predict@base", "predict@tuned", "predict_probes"} | SCORE
+TUNED = PREDICT - {"predict@base", "score@base"}
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,9 @@ def test_nothing_is_stale_after_a_run(committed):
         ("train", "learning_rate", 2e-05, {"train"} | TUNED),
         ("generate", "max_new_tokens", 7, PREDICT),
         ("prompt", "template", "{sentence}\n", {"tokenize", "train"} | PREDICT),
+        ("augment", "variants", 3, {"tokenize", "train"} | TUNED),
         ("tokenize", "max_length", 99, {"tokenize", "train"} | TUNED),
+        ("probe", "rows", 7, {"predict_probes", "score_probes", "report"}),
         ("score", "bootstrap_seed", 7, SCORE),
         ("runtime", "progress", "plain", set()),
         ("model", "path", "elsewhere", {"tokenize", "train"} | PREDICT),
@@ -69,9 +73,10 @@ def test_a_changed_param_reruns_its_readers(committed, section, key, value, expe
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
-        ("tally", {"score@base", "score@tuned", "report"}),
+        ("tally", SCORE - {"compare"}),
         ("training", {"train"} | TUNED),
         ("generation", PREDICT),
+        ("probes", {"predict_probes", "score_probes", "report"}),
         ("settings/train", {"train"} | TUNED),
         ("sample_patterns", {"fetch", "tokenize", "train"} | PREDICT),
         ("report/page", {"report"}),

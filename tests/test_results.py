@@ -38,8 +38,9 @@ def make_run(folder, right, examples=EXAMPLES):
     for which in ("base", "tuned"):
         write_metrics(folder / f"metrics/{which}.json", {"exact_match": round(right / examples, 4), "slot_f1": 0.5})
     write_metrics(folder / "metrics/comparison.json", {})
+    write_metrics(folder / "metrics/probes.json", {})
     write_metrics(folder / "metrics/model.json", {"total_parameters": 154_000_000})
-    for stage in ("train", "predict-base", "predict-tuned"):
+    for stage in ("train", "predict-base", "predict-tuned", "predict-probes"):
         write_metrics(folder / f"runs/{stage}.json", {"seconds": 1.0, "machine": describe_machine()})
 
 

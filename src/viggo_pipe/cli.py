@@ -141,13 +141,14 @@ def _use(options: argparse.Namespace) -> None:
 
 def _scores(options: argparse.Namespace) -> None:
     from viggo_pipe.dvc_files import read_metrics
-    from viggo_pipe.headline import headline, headline_table
+    from viggo_pipe.headline import headline, headline_table, probe_rows, probe_table
     from viggo_pipe.params import load_params
     from viggo_pipe.provenance import data_provenance
 
     params = load_params("dataset", "generate")
     base, tuned = read_metrics("metrics/base.json"), read_metrics("metrics/tuned.json")
-    for line in headline_table(headline(base, tuned)):
+    probes = probe_rows(read_metrics("metrics/probes.json"))
+    for line in (*headline_table(headline(base, tuned)), "", *probe_table(probes), ""):
         print(line)
     print(f"{tuned['examples']:,} examples of the {params.generate.split} split. {data_provenance(params.dataset).note}")
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+from viggo_pipe.draw import Draw
 from viggo_pipe.errors import InputError
 from viggo_pipe.files import atomic_write
 from viggo_pipe.meaning import MeaningError, parse
@@ -60,8 +61,20 @@ def read_splits(settings: DatasetSettings) -> dict[str, Iterable[dict[str, str]]
     if settings.source == "sample":
         from viggo_pipe.sample import generate_sample
 
-        return generate_sample(settings.sample)
-    return {split: read_csv(path) for split, path in find_csv_files(settings).items()}
+        splits = generate_sample(settings.sample)
+    else:
+        splits = {split: read_csv(path) for split, path in find_csv_files(settings).items()}
+    if settings.train_share < 1:
+        splits["train"] = _share(splits["train"], settings)
+    return splits
+
+
+def _share(rows: Iterable[dict[str, str]], settings: DatasetSettings) -> Iterator[dict[str, str]]:
+    """Yield `train_share` of `rows`, at least one, in their order."""
+    rows, draw = list(rows), Draw(f"{settings.train_share_seed}/train")
+    ranks = [draw.share() for _ in rows]
+    last = sorted(ranks)[max(1, round(settings.train_share * len(rows))) - 1]
+    return (row for row, rank in zip(rows, ranks, strict=True) if rank <= last)
 
 
 def find_csv_files(settings: DatasetSettings) -> dict[str, Path]:

@@ -44,12 +44,52 @@ def headline(base: Mapping[str, float], tuned: Mapping[str, float]) -> list[Head
     ]
 
 
+@dataclass(frozen=True)
+class ProbeRow:
+    """The tuned model's strict exact match on a probe, between 0 and 1, and its 95% interval."""
+
+    label: str
+    examples: int
+    exact_match: float
+    interval: tuple[float, float]
+
+
+def probe_rows(probes: Mapping[str, Mapping[str, float]]) -> list[ProbeRow]:
+    """The rows of metrics/probes.json.
+
+    Raises:
+        InputError: a probe lacks a number.
+    """
+    keys = ("examples", "exact_match", "exact_match_low", "exact_match_high")
+    rows = []
+    for name, metrics in probes.items():
+        if not isinstance(metrics, Mapping) or not all(isinstance(metrics.get(key), int | float) for key in keys):
+            raise InputError(f"metrics/probes.json: {name} lacks one of {', '.join(keys)}; run `dvc repro -f score_probes`")
+        examples, exact, low, high = (metrics[key] for key in keys)
+        rows.append(ProbeRow(name.replace("_", " ").capitalize(), examples, exact, (low, high)))
+    return rows
+
+
 def headline_table(rows: list[HeadlineRow]) -> Iterator[str]:
     """Yield the lines of a Markdown table, aligned, so that it reads well on a terminal too."""
     cells = [("", "base", "tuned", "95% interval")]
     for row in rows:
-        interval = f"{row.tuned_interval[0]:.3f} to {row.tuned_interval[1]:.3f}" if row.tuned_interval else ""
-        cells.append((row.label, f"{row.base:.3f}", f"{row.tuned:.3f}", interval))
+        cells.append((row.label, f"{row.base:.3f}", f"{row.tuned:.3f}", _shown(row.tuned_interval)))
+    yield from _aligned(cells)
+
+
+def probe_table(rows: list[ProbeRow]) -> Iterator[str]:
+    """Yield the lines of a Markdown table, aligned."""
+    cells = [("Probe", "examples", "exact match", "95% interval")]
+    cells += [(row.label, str(row.examples), f"{row.exact_match:.3f}", _shown(row.interval)) for row in rows]
+    yield from _aligned(cells)
+
+
+def _shown(interval: tuple[float, float] | None) -> str:
+    return f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
+
+
+def _aligned(cells: list[tuple[str, ...]]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for number, line in enumerate(cells):
         yield "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"

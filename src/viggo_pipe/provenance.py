@@ -37,7 +37,8 @@ def data_provenance(settings: DatasetSettings) -> DataProvenance:
             "published figure.",
         )
     if settings.sha256.model_dump() == VIGGO_SHA256:
-        return DataProvenance(True, "ViGGO", "These figures are ViGGO's: its published files, verified by checksum.")
+        share = f" Trained on {settings.train_share:.1%} of the training rows." if settings.train_share < 1 else ""
+        return DataProvenance(True, "ViGGO", f"These figures are ViGGO's: its published files, verified by checksum.{share}")
     where = settings.repo if settings.source == "hub" else "own files"
     return DataProvenance(
         False,

@@ -22,7 +22,7 @@ from viggo_pipe.scoring import exact_match
 
 RESULTS = Path("results")
 _PUBLISHED = "published"
-_STAGES = ("train", "predict-base", "predict-tuned")
+_STAGES = ("train", "predict-base", "predict-tuned", "predict-probes")
 _EXAMPLES = {"validation": 714, "test": 1083}  # of ViGGO, so that a slice of it is not taken for the whole
 
 
@@ -44,7 +44,7 @@ def record_run(name: str) -> Path:
         raise InputError(
             f"predictions/tuned.jsonl holds {len(right)} examples, which is not ViGGO's {params.generate.split} split"
         )
-    metrics = {which: read_metrics(f"metrics/{which}.json") for which in ("base", "tuned", "comparison", "model")}
+    metrics = {which: read_metrics(f"metrics/{which}.json") for which in ("base", "tuned", "comparison", "model", "probes")}
     if round(sum(right) / len(right), 4) != metrics["tuned"]["exact_match"]:
         raise InputError("metrics/tuned.json is not of predictions/tuned.jsonl: run `dvc repro` first")
     setting = {section: getattr(params, section).model_dump() for section in SECTIONS if section != "runtime"}

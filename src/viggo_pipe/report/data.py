@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from viggo_pipe.comparison import read_pairs
 from viggo_pipe.dvc_files import read_metrics, read_plot
 from viggo_pipe.errors import InputError
-from viggo_pipe.headline import HeadlineRow, headline
+from viggo_pipe.headline import HeadlineRow, ProbeRow, headline, probe_rows
 from viggo_pipe.provenance import DataProvenance, data_provenance
 from viggo_pipe.report.examples import Example, report_examples
 from viggo_pipe.scoring import Judgement
@@ -41,6 +41,7 @@ class ReportData:
     split: str
     model: str
     headline: list[HeadlineRow]
+    probes: list[ProbeRow]
     metrics: dict[str, dict[str, float | int]]
     error_kinds: list[tuple[str, int]]
     mistakes: list[Mistake]
@@ -87,6 +88,7 @@ def _read(dataset: DatasetSettings, model: ModelSettings, generate: GenerateSett
         split=generate.split,
         model=model.name,
         headline=headline(metrics["base"], metrics["tuned"]),
+        probes=probe_rows(read_metrics("metrics/probes.json")),
         metrics=metrics,
         error_kinds=Counter(kind for example in examples for kind in example["tuned"]["errors"]).most_common(),
         mistakes=_mistakes(judgements),

@@ -1,10 +1,10 @@
 """params.yaml, section `dataset`: where the three splits come from."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from viggo_pipe.settings.section import CommitHash, NotNegative, Positive, Section, Sha256, Text
+from viggo_pipe.settings.section import CommitHash, NotNegative, Positive, Section, Sha256, Text, no_flag
 
 
 class Checksums(Section):
@@ -25,7 +25,10 @@ class SampleSettings(Section):
 
 
 class DatasetSettings(Section):
-    """`sample`: generated here. `hub`: `repo` at `revision`, verified by `sha256`. `local`: the folder `path`."""
+    """`sample`: generated here. `hub`: `repo` at `revision`, verified by `sha256`. `local`: the folder `path`.
+
+    `train_share`: of the training rows, how many are kept, drawn with `train_share_seed`; a larger share has the smaller's.
+    """
 
     source: Literal["sample", "hub", "local"]
     repo: Text
@@ -33,6 +36,8 @@ class DatasetSettings(Section):
     path: Text
     sha256: Checksums
     sample: SampleSettings
+    train_share: Annotated[float, BeforeValidator(no_flag), Field(gt=0, le=1)]
+    train_share_seed: NotNegative
 
     @model_validator(mode="after")
     def _hub_is_pinned(self) -> Self:
