@@ -49,6 +49,8 @@ _OTHER_SECTIONS = {
         "max_steps": None,
         "batch_size": 8,
         "accumulation": 1,
+        "pack_length": None,
+        "compile": False,
         "eval_batch_size": 8,
         "log_steps": 1,
         "eval_steps": None,

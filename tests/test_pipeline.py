@@ -5,6 +5,7 @@ import hashlib
 import json
 
 import pytest
+import torch
 from independent_scorer import score
 from project import Project
 from tiny_model import write_tiny_mistral
@@ -64,8 +65,11 @@ def test_a_tiny_mistral_in_nf4_goes_through_all_stages(tiny, monkeypatch):
     assert any(point["train_loss"] for point in points) and any(point["validation_loss"] for point in points)
 
     # The same inputs give the same bytes.
-    outs = ("data/raw/train.jsonl", "data/tokenized/train.parquet", "models/adapter/adapter_model.safetensors",
-            "models/adapter/adapter_config.json", "plots/loss.csv", "predictions/tuned.jsonl", "predictions/probes/typing_slips.jsonl", "metrics/tuned.json")  # fmt: skip
+    outs = (
+        "data/raw/train.jsonl", "data/tokenized/train.parquet", "models/adapter/adapter_model.safetensors",
+        "models/adapter/adapter_config.json", "plots/loss.csv", "predictions/tuned.jsonl", "metrics/tuned.json",
+        "predictions/probes/typing_slips.jsonl",
+    )  # fmt: skip
     first = digests(tiny, *outs)
     tiny.run_all(monkeypatch)
     assert digests(tiny, *outs) == first
@@ -79,6 +83,21 @@ def test_gradient_checkpointing_accumulation_and_best_weights(tiny, monkeypatch)
     for script in ("fetch_dataset.py", "tokenize_dataset.py", "train_lora.py"):
         assert tiny.run(monkeypatch, script) == 0
     assert (tiny.folder / "models/adapter/adapter_model.safetensors").is_file()
+
+
+def test_packs_are_trained_on_and_layers_left_alone_without_a_gpu(tiny, monkeypatch, capsys):
+    tiny.set(
+        augment={"variants": 3, "new_names": 0.5, "typing_slips": 0.3},
+        train={"pack_length": 256, "compile": True, "group_by_length": False, "accumulation": 2, "epochs": 2, "log_steps": 1},
+    )
+    for script in ("fetch_dataset.py", "tokenize_dataset.py", "train_lora.py"):
+        assert tiny.run(monkeypatch, script) == 0
+    assert read_json(tiny.folder / "metrics/tokens.json")["train"]["rows"] == 72
+    said = capsys.readouterr().out
+    assert ("no CUDA GPU" in said) != torch.cuda.is_available()
+    with open(tiny.folder / "plots/loss.csv", encoding="utf-8", newline="") as file:
+        losses = [float(point["train_loss"]) for point in csv.DictReader(file) if point["train_loss"]]
+    assert losses[-1] < losses[0]
 
 
 def test_an_adapter_of_another_base_is_refused(tiny, monkeypatch, capsys):

@@ -26,6 +26,11 @@ def pad(rows: Sequence[Sequence[int]], pad_token_id: int, side: str) -> dict[str
     return {"input_ids": ids, "attention_mask": mask}
 
 
+def first_learnt(example: Example, loss_on: str) -> int:
+    """The index of the first token of `example` that is learnt: the answer's, or under "all" the one after BOS."""
+    return example["answer_start"] if loss_on == "answer" else 1
+
+
 class CausalCollator:
     """Batches `Example`s for training, with the loss on the answer and EOS only, or on all tokens.
 

@@ -13,9 +13,10 @@ from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_t
 from transformers import PreTrainedModel, TrainerCallback, TrainingArguments, set_seed
 from transformers.trainer_callback import PrinterCallback, TrainerState
 
-from viggo_pipe.collation import CausalCollator
+from viggo_pipe.collation import CausalCollator, first_learnt
 from viggo_pipe.errors import InputError
 from viggo_pipe.files import explaining_full_disk
+from viggo_pipe.packing import PackCollator, pack_rows, take_packs
 from viggo_pipe.progress import Progress
 from viggo_pipe.prompt import Example
 from viggo_pipe.resumable_trainer import ResumableTrainer, checkpoint_folder, last_complete_checkpoint
@@ -97,12 +98,20 @@ def train_adapter(
     """
     rows = _with_something_to_learn(train_rows, settings)
     validation = _with_something_to_learn(validation_rows, settings)
+    tokens = sum(len(row["input_ids"]) for row in rows)
+    collator = CausalCollator(pad_token_id, settings.loss_on)
+    if settings.pack_length is not None:
+        rows, validation = (pack_rows(some, settings.pack_length, settings.seed) for some in (rows, validation))
+        collator = PackCollator([*rows, *validation], pad_token_id, settings.pack_length, settings.loss_on)
+        take_packs(model)
+    if settings.compile:
+        _compile_layers(model)
     trainer = ResumableTrainer(
         model=model,
-        args=_arguments(settings, str(scratch)),
+        args=_arguments(settings, str(scratch), autocast=model.dtype == torch.bfloat16),
         train_dataset=rows,
         eval_dataset=validation,
-        data_collator=CausalCollator(pad_token_id, settings.loss_on),
+        data_collator=collator,
         callbacks=[_Watcher(runtime)],
     )
     # Trainer's own would print dicts and draw a bar on every output; _Watcher does what is left of them.
@@ -115,8 +124,8 @@ def train_adapter(
     state = copy.deepcopy(trainer.state)
     # Of the weights that are kept: under keep_best they need not be the last ones.
     validation_loss = trainer.evaluate()["eval_loss"]
-    tokens = round(state.epoch * sum(len(row["input_ids"]) for row in rows))
-    return TrainingResult(model, _loss_curve(state, validation_loss), validation_loss, tokens, outcome.metrics["train_runtime"])
+    trained = round(state.epoch * tokens)
+    return TrainingResult(model, _loss_curve(state, validation_loss), validation_loss, trained, outcome.metrics["train_runtime"])
 
 
 def parameter_counts(model: PeftModel) -> dict[str, float | int]:
@@ -155,8 +164,7 @@ def _prepare_for_kbit(model: PreTrainedModel, gradient_checkpointing: bool) -> P
 
 def _with_something_to_learn(rows: Sequence[Example], settings: TrainSettings) -> list[Example]:
     """Leave out rows whose answer was cut off whole: they have no label, and a batch of them would have the loss NaN."""
-    learnt_from = {"answer": lambda row: row["answer_start"], "all": lambda row: 1}[settings.loss_on]  # BOS follows nothing
-    kept = [row for row in rows if learnt_from(row) < len(row["input_ids"])]
+    kept = [row for row in rows if first_learnt(row, settings.loss_on) < len(row["input_ids"])]
     if len(kept) < len(rows):
         print(f"left out {len(rows) - len(kept)} of {len(rows)} rows: truncation cut off their whole answer", flush=True)
     if not kept:
@@ -164,7 +172,16 @@ def _with_something_to_learn(rows: Sequence[Example], settings: TrainSettings) -
     return kept
 
 
-def _arguments(settings: TrainSettings, folder: str) -> TrainingArguments:
+def _compile_layers(model: PeftModel) -> None:
+    """Compile each decoder layer: they share one code, so that it is compiled once, where the whole model takes minutes."""
+    if not torch.cuda.is_available():
+        print("train.compile: there is no CUDA GPU here, so layers are not compiled", flush=True)
+        return
+    for layer in model.get_base_model().get_decoder().layers:
+        layer.compile(dynamic=False)
+
+
+def _arguments(settings: TrainSettings, folder: str, autocast: bool) -> TrainingArguments:
     try:
         return TrainingArguments(
             output_dir=folder,
@@ -197,6 +214,8 @@ def _arguments(settings: TrainSettings, folder: str) -> TrainingArguments:
             report_to="none",
             disable_tqdm=True,
             use_cpu=not torch.cuda.is_available(),
+            # The adapter is kept in fp32; a GPU multiplies it in bf16, a CPU would cast it anew each time.
+            bf16=autocast and torch.cuda.is_available(),
             dataloader_pin_memory=torch.cuda.is_available(),
         )
     except ValueError as error:

@@ -17,16 +17,19 @@ class TrainSettings(Section):
     """Training through transformers' Trainer; the names without a word here mean what its arguments of that name mean.
 
     `seed` seeds everything. `loss_on`: the tokens that are learnt. `epochs` or `max_steps` (optimizer steps) is null.
-    `batch_size`: rows a forward pass on one device. `accumulation`: forward passes an optimizer step. `log_steps`: optimizer
-    steps that a point of the loss curve averages. `eval_steps`: optimizer steps between losses on validation; null: once, at
-    the end. `keep_best`: end with the weights that had the lowest such loss, not with the last ones. `warmup`: optimizer
-    steps, or below 1 a share of all.
+    `pack_length`: tokens of a row that examples are packed into, a multiple of 8; null: one example a row, padded. `compile`:
+    compile the decoder layers, on a GPU. `batch_size`: rows a forward pass on one device. `accumulation`: forward passes an
+    optimizer step. `log_steps`: optimizer steps that a point of the loss curve averages. `eval_steps`: optimizer steps
+    between losses on validation; null: once, at the end. `keep_best`: end with the weights that had the lowest such loss, not
+    with the last ones. `warmup`: optimizer steps, or below 1 a share of all.
     """
 
     seed: NotNegative
     loss_on: Literal["answer", "all"]
     epochs: PositiveFloat | None
     max_steps: Positive | None
+    pack_length: Positive | None
+    compile: Flag
     batch_size: Positive
     accumulation: Positive
     eval_batch_size: Positive
@@ -46,6 +49,12 @@ class TrainSettings(Section):
     def _consistent(self) -> Self:
         if (self.epochs is None) == (self.max_steps is None):
             raise ValueError("set one of epochs and max_steps, and make the other null")
+        if self.pack_length is not None and self.pack_length % 8:
+            raise ValueError("pack_length is a multiple of 8, which attention on a GPU is fast for")
+        if self.pack_length is not None and self.group_by_length:
+            raise ValueError("group_by_length is of no use with pack_length: set one of them")
+        if self.compile and self.pack_length is None:
+            raise ValueError("compile needs pack_length: each other length of a row would be compiled anew")
         if self.warmup >= 1 and self.warmup != int(self.warmup):
             raise ValueError("warmup is a share of all steps below 1, a whole number of steps from 1 on")
         return self

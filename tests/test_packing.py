@@ -1,0 +1,106 @@
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from tiny_model import write_tiny_mistral
+from transformers import AutoModelForCausalLM
+
+from viggo_pipe.base_model import BaseModel
+from viggo_pipe.collation import IGNORED, CausalCollator
+from viggo_pipe.errors import InputError
+from viggo_pipe.packing import PackCollator, pack_rows, take_packs
+from viggo_pipe.prompt import PromptEncoder
+from viggo_pipe.sample import generate_sample
+from viggo_pipe.settings.dataset import SampleSettings
+from viggo_pipe.settings.prompt import PromptSettings
+from viggo_pipe.tokenizer import load_tokenizer
+
+LENGTH = 256
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    write_tiny_mistral(folder)
+    tokenizer = load_tokenizer(BaseModel(folder, "tiny", None))
+    encoder = PromptEncoder(tokenizer, PromptSettings(template="{sentence}\n"))
+    rows = generate_sample(SampleSettings(train=40, validation=1, test=1, seed=0))["train"]
+    return folder, tokenizer, [encoder.example(row["sentence"], row["meaning_representation"]) for row in rows]
+
+
+def lora_model(folder, attention):
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=attention)
+    config = LoraConfig(r=4, target_modules=["q_proj", "v_proj", "up_proj"], task_type="CAUSAL_LM", init_lora_weights=False)
+    return get_peft_model(model, config)
+
+
+def loss_and_gradients(model, batch):
+    model.zero_grad()
+    loss = model(**batch)["loss"]
+    loss.backward()
+    return loss.detach(), [parameter.grad.clone() for parameter in model.parameters() if parameter.requires_grad]
+
+
+def test_every_row_is_in_one_pack_and_packs_are_nearly_full(parts):
+    rows = parts[2]
+    packs = pack_rows(rows, LENGTH, seed=0)
+    assert sorted(id(row) for pack in packs for row in pack) == sorted(map(id, rows))
+    used = [sum(len(row["input_ids"]) for row in pack) for pack in packs]
+    assert max(used) <= LENGTH and sum(used) / (len(used) * LENGTH) > 0.85
+    assert pack_rows(rows, LENGTH, seed=0) == packs != pack_rows(rows, LENGTH, seed=1)
+
+
+def test_a_row_over_the_length_is_refused(parts):
+    with pytest.raises(InputError, match=r"pack_length is 8"):
+        pack_rows(parts[2], 8, seed=0)
+
+
+@pytest.mark.parametrize("loss_on", ["answer", "all"])
+def test_the_labels_are_the_tokens_to_learn(parts, loss_on):
+    packs = pack_rows(parts[2], LENGTH, seed=0)
+    batch = PackCollator(packs, parts[1].pad_token_id, LENGTH, loss_on)(packs)
+    assert batch["labels"].shape == batch["label_positions"].shape
+    for index, pack in enumerate(packs):
+        learnt = [token for row in pack for token in row["input_ids"][row["answer_start"] if loss_on == "answer" else 1 :]]
+        real = batch["labels"][index] != IGNORED
+        assert batch["labels"][index][real].tolist() == learnt
+        # Each stands right behind the position that predicts it.
+        assert batch["input_ids"][index][batch["label_positions"][index][real] + 1].tolist() == learnt
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("loss_on", ["answer", "all"])
+def test_packed_rows_have_the_loss_and_the_gradients_of_rows_apart(parts, loss_on, attention):
+    folder, tokenizer, rows = parts
+    padded = CausalCollator(tokenizer.pad_token_id, loss_on)(rows)
+    packs = pack_rows(rows, LENGTH, seed=0)
+    packed = PackCollator(packs, tokenizer.pad_token_id, LENGTH, loss_on)(packs)
+    model = lora_model(folder, attention)
+    apart = loss_and_gradients(model, padded)
+    take_packs(model)
+    torch.testing.assert_close(loss_and_gradients(model, packed), apart)
+
+
+def test_a_row_sees_nothing_of_its_neighbours(parts):
+    """The first row's share of the loss stays the same to the last bit when another row takes the second's place."""
+    folder, tokenizer, rows = parts
+    model = lora_model(folder, "sdpa")
+    take_packs(model)
+    same_length = {}
+    for row in rows[1:]:
+        same_length.setdefault((len(row["input_ids"]), row["answer_start"]), []).append(row)
+    one, other = next(group for group in same_length.values() if len(group) > 1)[:2]
+    losses = []
+    for second in (one, other):
+        collate = PackCollator([[rows[0], second]], tokenizer.pad_token_id, LENGTH, "answer")
+        batch = collate([[rows[0], second]])
+        batch["labels"][:, len(rows[0]["input_ids"]) - rows[0]["answer_start"] :] = IGNORED
+        losses.append(model(**batch)["loss"].item())
+    assert losses[0] == losses[1]
+
+
+def test_batches_have_one_shape(parts):
+    packs = pack_rows(parts[2], LENGTH, seed=0)
+    collate = PackCollator(packs, parts[1].pad_token_id, LENGTH, "answer")
+    shapes = [{name: tensor.shape for name, tensor in collate(packs[i : i + 2]).items()} for i in range(0, len(packs) - 1, 2)]
+    assert all(shape == shapes[0] for shape in shapes)
