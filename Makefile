@@ -7,9 +7,9 @@ TORCH_INDEX ?=
 
 BIN = $(VENV)/bin
 RUN = PATH="$(abspath $(BIN)):$$PATH" DVC_NO_ANALYTICS=1 HF_HUB_DISABLE_TELEMETRY=1
-NO_GPU = not gpu and not viggo and not browser
+NO_GPU = not gpu and not viggo and not browser and not remotes
 
-.PHONY: help env repro test test-fast test-viggo test-browser lint format constraints clean
+.PHONY: help env repro stale test test-fast test-viggo test-browser test-remotes lint format constraints clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,6 +20,9 @@ repro: env  ## check the configuration, then run the pipeline and show its metri
 	@$(RUN) viggo check
 	@$(RUN) dvc repro
 	@$(RUN) viggo scores
+
+stale: env  ## fail if a stage has changed since dvc.lock was written
+	@$(RUN) python tools/stale.py
 
 test: env  ## run the fast and the slow tests
 	@$(RUN) python -m pytest -m "$(NO_GPU)"
@@ -33,6 +36,10 @@ test-viggo: env  ## run the tests on the real ViGGO files, which VIGGO_DATA name
 test-browser: env  ## run the report's tests in an installed Chromium
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[browser]"
 	@$(RUN) python -m pytest -m browser
+
+test-remotes: env  ## run the tests of sharing over SSH (if sshd is installed) and S3's protocol
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[remotes]"
+	@$(RUN) python -m pytest -m remotes
 
 lint: env  ## check style
 	@$(RUN) ruff check . && $(RUN) ruff format --check .

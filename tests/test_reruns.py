@@ -1,10 +1,15 @@
 """What DVC finds stale after a change, and therefore reruns: exactly the stages that read what changed, and those behind them."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
-from dvc_project import commit_placeholders, dvc
+from dvc_project import commit_placeholders, dvc, git
+from imports import ROOT
 from project import Project
 
 pytestmark = pytest.mark.slow
@@ -91,6 +96,33 @@ def test_a_changed_module_reruns_its_importers(committed, module, expected):
         assert stale(committed) == expected
     finally:
         path.write_bytes(before)
+
+
+def test_continuous_integration_names_what_is_stale_without_the_data(committed):
+    """A clone has neither the data nor the cache."""
+    git(committed.folder, "add", ".")
+    git(committed.folder, "commit", "--quiet", "-m", "A run")
+    clone = committed.folder.parent / "clone"
+    git(committed.folder.parent, "clone", "--quiet", str(committed.folder), str(clone))
+
+    def check() -> subprocess.CompletedProcess:
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        command = [sys.executable, str(ROOT / "tools/stale.py")]
+        return subprocess.run(command, cwd=clone, env=os.environ | {"PATH": path}, capture_output=True, text=True)
+
+    assert check().returncode == 0
+    module = clone / "src/viggo_pipe/tally.py"
+    module.write_bytes(module.read_bytes() + b"# changed\n")
+    done = check()
+    assert done.returncode == 1
+    stages = {line.split(":")[0] for line in done.stderr.splitlines()[1:]}
+    assert stages == {"score@base", "score@tuned", "score_probes"}
+    module.write_bytes(module.read_bytes().removesuffix(b"# changed\n"))
+    params = clone / "params.yaml"
+    params.write_text(
+        params.read_text(encoding="utf-8").replace("learning_rate: 0.002", "learning_rate: 0.001"), encoding="utf-8"
+    )
+    assert [line for line in check().stderr.splitlines() if "train" in line] == ["train: changed deps: train (modified)"]
 
 
 def test_the_flow_above_is_that_of_dvc_yaml(committed):
