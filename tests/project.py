@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 from imports import ROOT
 
-_FLOW = (
+FLOW = (
     "fetch_dataset.py",
     "tokenize_dataset.py",
     "train_lora.py",
@@ -54,6 +54,6 @@ class Project:
 
     def run_all(self, monkeypatch, start: str = "fetch_dataset.py") -> None:
         """Run every stage in the order of its flow, from `start` on."""
-        for call in _FLOW[_FLOW.index(start) :]:
+        for call in FLOW[FLOW.index(start) :]:
             script, *arguments = call.split()
             assert self.run(monkeypatch, script, *arguments) == 0, call

@@ -2,6 +2,8 @@ import errno
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -34,6 +36,20 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
         raise RuntimeError
     assert (tmp_path / "file.txt").read_text() == "old"
     assert entries(tmp_path) == {"file.txt"}
+
+
+def test_what_killed_writers_left_is_cleared_away(tmp_path):
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True).stdout.strip()
+    for name in (f".file.txt.{gone}.partial", f".folder.{gone}.old", f".folder.{gone}.partial"):
+        (tmp_path / name).mkdir() if "folder" in name else (tmp_path / name).write_text("half")
+    others = {f".file.txt.{os.getppid()}.partial", f".other.txt.{gone}.partial", ".file.txt.notes"}
+    for name in others:
+        (tmp_path / name).write_text("kept: of a living process, of another file, or no such thing")
+    with atomic_write(tmp_path / "file.txt") as file:
+        file.write("a")
+    with atomic_folder(tmp_path / "folder"):
+        pass
+    assert entries(tmp_path) == {"file.txt", "folder", *others}
 
 
 def test_a_folder_replaces_the_old_one_or_nothing(tmp_path):

@@ -14,6 +14,7 @@ from transformers import TrainerCallback
 
 from viggo_pipe import training
 from viggo_pipe.errors import InputError
+from viggo_pipe.resumable_trainer import checkpoint_folder, delete_old_checkpoints
 from viggo_pipe.resume import Journal, input_digest, resumable
 from viggo_pipe.settings.score import ScoreSettings
 
@@ -125,6 +126,15 @@ def test_other_params_and_cut_off_checkpoints_are_not_resumed(tiny, monkeypatch,
     capsys.readouterr()
     assert tiny.run(monkeypatch, "train_lora.py") == 0
     assert "going on from" not in capsys.readouterr().out
+
+
+def test_the_two_last_checkpoints_and_the_best_are_kept_whatever_the_clock_says(tmp_path):
+    for step in (5, 10, 15, 20, 100):
+        folder = checkpoint_folder(tmp_path, step)
+        folder.mkdir()
+        os.utime(folder, (2**31 - step, 2**31 - step))
+    delete_old_checkpoints(tmp_path, best=str(checkpoint_folder(tmp_path, 10)))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-10", "checkpoint-100", "checkpoint-20"]
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Writing files and folders so that a reader sees either the whole new content or none of it."""
 
 import errno
+import glob
 import os
 import shutil
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from viggo_pipe.errors import InputError
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 # safetensors and torch wrap the system's error in their own, which have its words, or not even those.
-_NO_SPACE_WORDS = ("No space left on device", "PytorchStreamWriter failed")
+_NO_SPACE_WORDS = ("No space left on device", "PytorchStreamWriter failed", "inline_container.cc")
 _NOT_WRITABLE = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY),
     *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.ENOENT),
@@ -33,6 +34,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     with explaining_full_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _clear_leftovers(path)
         try:
             with open(partial, mode, **text) as file:
                 yield file
@@ -54,11 +56,30 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     with explaining_full_disk(path):
         partial.mkdir(parents=True)
+        _clear_leftovers(path)
         try:
             yield partial
             _replace_folder(partial, path)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def _clear_leftovers(path: Path) -> None:
+    """Delete what killed processes have left beside `path` in the middle of writing it."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        process, kind = left.name.removeprefix(f".{path.name}.").partition(".")[::2]
+        if kind in {"partial", "old"} and process.isdigit() and not _is_alive(int(process)):
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def _replace_folder(new: Path, path: Path) -> None:

@@ -51,3 +51,15 @@ def last_complete_checkpoint(folder: Path) -> Path | None:
         if path not in complete:
             shutil.rmtree(path)
     return complete[-1] if complete else None
+
+
+def delete_old_checkpoints(folder: Path, best: str | None) -> None:
+    """Keep the two last checkpoints, one being whole while the other is saved, and the best one.
+
+    The Trainer's own `save_total_limit` goes by the files' times: after a jump of the clock it deletes the newest.
+    """
+    steps = sorted(int(path.name.rsplit("-", 1)[1]) for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
+    for step in steps[:-2]:
+        path = checkpoint_folder(folder, step)
+        if best is None or path.resolve() != Path(best).resolve():
+            shutil.rmtree(path)

@@ -19,7 +19,12 @@ from viggo_pipe.files import explaining_full_disk
 from viggo_pipe.packing import PackCollator, pack_rows, take_packs
 from viggo_pipe.progress import Progress
 from viggo_pipe.prompt import Example
-from viggo_pipe.resumable_trainer import ResumableTrainer, checkpoint_folder, last_complete_checkpoint
+from viggo_pipe.resumable_trainer import (
+    ResumableTrainer,
+    checkpoint_folder,
+    delete_old_checkpoints,
+    last_complete_checkpoint,
+)
 from viggo_pipe.resume import mark_complete
 from viggo_pipe.settings.lora import LoraSettings
 from viggo_pipe.settings.runtime import RuntimeSettings
@@ -204,7 +209,6 @@ def _arguments(settings: TrainSettings, folder: str, autocast: bool) -> Training
             eval_strategy="no" if settings.eval_steps is None else "steps",
             eval_steps=settings.eval_steps,
             save_strategy="best" if settings.keep_best and settings.eval_steps else "no",
-            save_total_limit=2,  # one is whole while the other is being saved
             load_best_model_at_end=bool(settings.keep_best and settings.eval_steps),
             metric_for_best_model="eval_loss",
             logging_steps=settings.log_steps,
@@ -244,6 +248,7 @@ class _Watcher(TrainerCallback):
     def on_save(self, args, state, control, **kwargs):
         self._saved_at = state.global_step
         mark_complete(checkpoint_folder(args.output_dir, state.global_step))
+        delete_old_checkpoints(Path(args.output_dir), state.best_model_checkpoint)
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         for name, called in (("loss", "training loss"), ("eval_loss", "loss on validation")):
