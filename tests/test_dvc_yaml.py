@@ -32,7 +32,10 @@ def test_params_are_the_sections_that_the_script_loads(name):
     tree = ast.parse((ROOT / script_of(STAGES[name])).read_text(encoding="utf-8"))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "load_params"]
     loaded = {argument.value for call in calls for argument in call.args}
-    assert loaded == set(STAGES[name].get("params", []))
+    declared = set(STAGES[name].get("params", []))
+    missing = [f"add to dvc.yaml, stage {name}, params:   - {section}" for section in sorted(loaded - declared)]
+    needless = [f"remove from dvc.yaml, stage {name}, params:   - {section}" for section in sorted(declared - loaded)]
+    assert not missing + needless, "\n".join(missing + needless)
     assert "runtime" not in loaded, "runtime cannot change a result: every stage is handed it, none declares it"
 
 
