@@ -1,7 +1,7 @@
 """The fault suite: breaks runs in many ways, and writes what was lost into docs/reliability.md.
 
 python tests/faults.py            every fault
-python tests/faults.py ROW ...    these rows alone, without touching the document
+python tests/faults.py ROW ...    these rows alone
 
 The pipeline is the project's own, with a tiny Mistral in NF4 and dropout. A row whose promise does not hold fails the suite.
 Stages are run as processes of their own, forked from this one, which has imported the libraries; where it says `dvc repro`,
@@ -247,12 +247,11 @@ def repro_killed(new: Callable[[str], Workspace]) -> tuple[str, str]:
 
 
 def survivor(new: Callable[[str], Workspace]) -> tuple[str, str]:
-    """`dvc` alone killed by SIGKILL, so that its trainer lives on, and `dvc repro` again at once"""
+    """A trainer still at work, as one that has outlived a killed `dvc`, and `dvc repro` again"""
     work = new("survivor")
     work.make_repository()
     work.repro()
     expected = work.digests()
-    # A survivor of the kind that a killed dvc leaves: the stage's own process, without its parent.
     work.project.set(runtime={"checkpoint_steps": 1})
     shutil.rmtree(work.folder / "models")
     pid = work.start("train_lora.py")
@@ -281,11 +280,11 @@ def two_at_once(new: Callable[[str], Workspace]) -> tuple[str, str]:
     plain.run_all()
     assert work.digests() == plain.digests()
     refused = next((line for text in said for line in text.splitlines() if line.startswith("ERROR")), "both ended well")
-    return "once", f'nothing: the outs are those of one run; the second was told "{refused.split(". ")[0][:90]}..."'
+    return "once", f'nothing: the outs are those of one run; the second was told "{refused.replace(f"{work.folder}/", "")[:90]}"'
 
 
 def other_inputs(new: Callable[[str], Workspace]) -> tuple[str, str]:
-    """Params, data or code changed after a kill: the checkpoint is of other inputs"""
+    """Params or data changed after a kill: the checkpoint is of other inputs"""
     changes = {
         "params": lambda work: work.project.set(train={"learning_rate": 1e-4}),
         "data": lambda work: (work.project.set(dataset={"train_share": 0.5}), work.run_all(FLOW[:2])),
@@ -518,7 +517,6 @@ def main() -> int:
     chosen = parser.parse_args().rows or list(FAULTS)
     if set(chosen) - set(FAULTS):
         parser.error(f"no such row: {', '.join(set(chosen) - set(FAULTS))}")
-    lines = ["| fault | how often | what was lost | alone |", "|---|---|---|---|"]
     for name in chosen:
         with tempfile.TemporaryDirectory(prefix="faults-") as folder:
 
@@ -528,20 +526,25 @@ def main() -> int:
             started = time.perf_counter()
             often, lost = FAULTS[name](new)
             print(f"{name}: {often}: {lost} ({time.perf_counter() - started:.0f} s)", flush=True)
-            lines.append(f"| {FAULTS[name].__doc__} | {often} | {lost} | `python tests/faults.py {name}` |")
-    if chosen == list(FAULTS):
-        write_table(lines)
+            write_row(name, f"| {FAULTS[name].__doc__} | {often} | {lost} | `python tests/faults.py {name}` |")
     return 0
 
 
-def write_table(lines: list[str]) -> None:
-    """Put the table, and what it was measured on, between the document's two marks."""
+def write_row(name: str, row: str) -> None:
+    """Put a fault's row, in place of an earlier one, and what it was measured on, between the document's two marks."""
     machine = describe_machine()
     note = f"Written by `make faults`, on {machine['processor']}, {machine['cores']} cores; torch {machine['versions']['torch']}."
     begin, end = "<!-- faults: begin -->\n", "<!-- faults: end -->"
     text = DOCUMENT.read_text(encoding="utf-8")
     head, tail = text[: text.index(begin) + len(begin)], text[text.index(end) :]
-    DOCUMENT.write_text("\n".join([head + note, "", *lines, tail]), encoding="utf-8")
+    rows = {
+        line.rsplit("`", 2)[1].split()[-1]: line
+        for line in text[len(head) : -len(tail)].splitlines()
+        if "tests/faults.py" in line
+    }
+    rows[name] = row
+    table = ["| fault | how often | what was lost | alone |", "|---|---|---|---|", *(rows[key] for key in FAULTS if key in rows)]
+    DOCUMENT.write_text("\n".join([head + note, "", *table, tail]), encoding="utf-8")
 
 
 if __name__ == "__main__":
