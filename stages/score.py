@@ -8,17 +8,13 @@ import sys
 
 from viggo_pipe.dvc_files import write_metrics, write_plot
 from viggo_pipe.params import load_params
-from viggo_pipe.predictions import read_predictions
-from viggo_pipe.scoring import judge
 from viggo_pipe.stage import run_stage
-from viggo_pipe.tally import Tally
+from viggo_pipe.tally import tally_predictions
 
 
 def main(which: str) -> None:
     # What ViggoMetric does, without importing evaluate, which takes longer than the scoring.
-    tally = Tally()
-    for row in read_predictions(f"predictions/{which}.jsonl"):
-        tally.add(judge(row.sentence, row.reference, row.prediction))
+    tally = tally_predictions(f"predictions/{which}.jsonl")
     metrics = tally.metrics(load_params("score").score)
 
     write_metrics(f"metrics/{which}.json", metrics)

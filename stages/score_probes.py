@@ -8,10 +8,8 @@ from pathlib import Path
 
 from viggo_pipe.dvc_files import write_metrics
 from viggo_pipe.params import load_params
-from viggo_pipe.predictions import read_predictions
-from viggo_pipe.scoring import judge
 from viggo_pipe.stage import run_stage
-from viggo_pipe.tally import Tally
+from viggo_pipe.tally import tally_predictions
 
 METRICS = ("examples", "exact_match", "exact_match_low", "exact_match_high", "slot_f1", "dialogue_act_accuracy", "in_ontology")
 
@@ -19,10 +17,7 @@ METRICS = ("examples", "exact_match", "exact_match_low", "exact_match_high", "sl
 def main() -> None:
     settings, probes = load_params("score").score, {}
     for path in sorted(Path("predictions/probes").glob("*.jsonl")):
-        tally = Tally()
-        for row in read_predictions(path):
-            tally.add(judge(row.sentence, row.reference, row.prediction))
-        metrics = tally.metrics(settings)
+        metrics = tally_predictions(path).metrics(settings)
         probes[path.stem] = {name: metrics[name] for name in METRICS}
         print(f"{path.stem:<24}{metrics['exact_match']:>8}")
     write_metrics("metrics/probes.json", probes)

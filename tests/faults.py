@@ -152,7 +152,7 @@ class Workspace:
         """What a stage that ended by itself must not leave: temporary files beside the outs."""
         return [str(path) for name in (*OUTS, "models") for path in (self.folder / name).rglob(".*partial*")]
 
-    def dvc(self, *arguments: str, **options) -> subprocess.Popen:
+    def dvc(self, *arguments: str) -> subprocess.Popen:
         environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "DVC_NO_ANALYTICS": "1"}
         environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
         return subprocess.Popen(
@@ -163,7 +163,6 @@ class Workspace:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            **options,
         )
 
     def repro(self) -> str:
@@ -320,8 +319,7 @@ def damaged_checkpoint(new: Callable[[str], Workspace]) -> tuple[str, str]:
     os.killpg(pid, signal.SIGKILL)
     work.wait(pid)
     for path in work.folder.glob("runs/resume/predict-*/answers.jsonl"):
-        path.write_bytes(path.read_bytes()[:-3] + b'\n[3, "cut')
-        path.write_bytes(path.read_bytes().rsplit(b"\n", 2)[0] + b'\n[3, "cut')
+        path.write_bytes(path.read_bytes().rpartition(b"\n")[0] + b'\n[3, "cut')
     work.run_all(FLOW[3:])
     assert work.digests() == expected
     return "once each", "0 bytes differ; training went on from the checkpoint before"
@@ -453,7 +451,6 @@ def large_dataset(new: Callable[[str], Workspace]) -> tuple[str, str]:
         )
         write_jsonl(work.folder / "predictions/tuned.jsonl", predictions)
         for call, stage in (("fetch_dataset.py", "fetch"), ("score.py tuned", "score-tuned")):
-            started = time.perf_counter()
             done = subprocess.run(
                 # By way of a shell: a process counts as its own the memory of the one that started it, and this one is large.
                 ["sh", "-c", f"{sys.executable} stages/{call}; exit $?"],
@@ -463,12 +460,9 @@ def large_dataset(new: Callable[[str], Workspace]) -> tuple[str, str]:
                 text=True,
             )
             assert done.returncode == 0, done.stderr
-            memory = json.loads((work.folder / f"runs/{stage}.json").read_text())["peak_memory_mib"]
-            figures.append((stage, factor, time.perf_counter() - started, memory))
-    (fetch, score, fetch_100, score_100) = figures
-    return "once", (
-        f"nothing; peak memory of fetch {fetch[3]} MiB, then {fetch_100[3]}; of score {score[3]} MiB, then {score_100[3]}"
-    )
+            figures.append(json.loads((work.folder / f"runs/{stage}.json").read_text())["peak_memory_mib"])
+    fetch, score, fetch_100, score_100 = figures
+    return "once", (f"nothing; peak memory of fetch {fetch} MiB, then {fetch_100}; of score {score} MiB, then {score_100}")
 
 
 def nan_loss(new: Callable[[str], Workspace]) -> tuple[str, str]:

@@ -1,15 +1,9 @@
 import pytest
 import torch
-from tiny_model import write_tiny_mistral
-from transformers import AutoModelForCausalLM
 
-from viggo_pipe.base_model import BaseModel
 from viggo_pipe.collation import IGNORED, CausalCollator, pad
 from viggo_pipe.generation import generate_answers
-from viggo_pipe.prompt import PromptEncoder
 from viggo_pipe.settings.generate import GenerateSettings
-from viggo_pipe.settings.prompt import PromptSettings
-from viggo_pipe.tokenizer import load_tokenizer
 
 SENTENCES = [
     "Why?",
@@ -20,17 +14,8 @@ SENTENCES = [
 
 
 @pytest.fixture(scope="module")
-def parts(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tiny")
-    write_tiny_mistral(folder)
-    tokenizer = load_tokenizer(BaseModel(folder, "tiny", None))
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    return model, tokenizer, PromptEncoder(tokenizer, PromptSettings(template="{sentence}\n"))
-
-
-@pytest.fixture(scope="module")
-def examples(parts):
-    return [parts[2].example(sentence, f"confirm(name[{sentence[:9]}])") for sentence in SENTENCES]
+def examples(tiny_parts):
+    return [tiny_parts[2].example(sentence, f"confirm(name[{sentence[:9]}])") for sentence in SENTENCES]
 
 
 def test_padding_is_masked_on_either_side():
@@ -40,21 +25,21 @@ def test_padding_is_masked_on_either_side():
         assert (batch["input_ids"][0] == 9).tolist() == [not real for real in expected]
 
 
-def test_labels_are_the_answer_and_eos_only(parts, examples):
-    batch = CausalCollator(parts[1].pad_token_id, "answer")(examples)
+def test_labels_are_the_answer_and_eos_only(tiny_parts, examples):
+    batch = CausalCollator(tiny_parts[1].pad_token_id, "answer")(examples)
     for labels, example in zip(batch["labels"], examples, strict=True):
         assert labels[labels != IGNORED].tolist() == example["input_ids"][example["answer_start"] :]
     assert batch["labels"].shape[1] == batch["logits_to_keep"]
 
 
-def test_loss_on_all_learns_every_token(parts, examples):
-    batch = CausalCollator(parts[1].pad_token_id, "all")(examples)
+def test_loss_on_all_learns_every_token(tiny_parts, examples):
+    batch = CausalCollator(tiny_parts[1].pad_token_id, "all")(examples)
     for labels, example in zip(batch["labels"], examples, strict=True):
         assert labels[labels != IGNORED].tolist() == example["input_ids"]
 
 
-def test_leaving_out_logits_changes_neither_loss_nor_gradient(parts, examples):
-    model, tokenizer, _ = parts
+def test_leaving_out_logits_changes_neither_loss_nor_gradient(tiny_parts, examples):
+    model, tokenizer, _ = tiny_parts
     long_prompts = [example for example in examples if example["answer_start"] > 16]
     batch = CausalCollator(tokenizer.pad_token_id, "answer")(long_prompts)
     full = {name: batch[name] for name in ("input_ids", "attention_mask")}
@@ -70,8 +55,8 @@ def test_leaving_out_logits_changes_neither_loss_nor_gradient(parts, examples):
     torch.testing.assert_close(gradients[0], gradients[1])
 
 
-def test_the_loss_of_a_batch_is_that_of_its_rows(parts, examples):
-    model, tokenizer, _ = parts
+def test_the_loss_of_a_batch_is_that_of_its_rows(tiny_parts, examples):
+    model, tokenizer, _ = tiny_parts
     collate = CausalCollator(tokenizer.pad_token_id, "answer")
     with torch.no_grad():
         apart = [(model(**collate([example])).loss, len(example["input_ids"]) - example["answer_start"]) for example in examples]
@@ -79,8 +64,8 @@ def test_the_loss_of_a_batch_is_that_of_its_rows(parts, examples):
     torch.testing.assert_close(together, sum(loss * count for loss, count in apart) / sum(count for _, count in apart))
 
 
-def test_batches_of_any_size_give_the_same_text_in_order(parts):
-    model, tokenizer, encoder = parts
+def test_batches_of_any_size_give_the_same_text_in_order(tiny_parts):
+    model, tokenizer, encoder = tiny_parts
     seen = []
     texts = [
         generate_answers(
@@ -97,9 +82,9 @@ def test_batches_of_any_size_give_the_same_text_in_order(parts):
     assert seen == [1, 1, 1, 1, 3, 1, 4]
 
 
-def test_generation_stops_at_eos_and_at_the_end_of_a_line(parts, monkeypatch):
+def test_generation_stops_at_eos_and_at_the_end_of_a_line(tiny_parts, monkeypatch):
     """Make the model write a fixed text, one token a call, and see where it is cut."""
-    model, tokenizer, encoder = parts
+    model, tokenizer, encoder = tiny_parts
     head = model.lm_head.forward
     for text, stop, expected in (("confirm(", tokenizer.eos_token_id, "confirm("), ("one\ntwo", None, "one")):
         script = tokenizer(text, add_special_tokens=False)["input_ids"] + ([stop] if stop is not None else [])

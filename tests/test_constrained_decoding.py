@@ -1,59 +1,47 @@
 import pytest
-import torch
-from tiny_model import write_tiny_mistral
-from transformers import AutoModelForCausalLM
 
-from viggo_pipe.base_model import BaseModel
 from viggo_pipe.constrained_decoding import Constraint
 from viggo_pipe.errors import InputError
 from viggo_pipe.generation import generate_answers
 from viggo_pipe.lexicon import Lexicon
-from viggo_pipe.prompt import PromptEncoder
 from viggo_pipe.sample import generate_sample
 from viggo_pipe.scoring import judge
 from viggo_pipe.settings.dataset import SampleSettings
 from viggo_pipe.settings.generate import GenerateSettings
-from viggo_pipe.settings.prompt import PromptSettings
-from viggo_pipe.tokenizer import load_tokenizer
 
 ROWS = generate_sample(SampleSettings(train=30, validation=1, test=12, seed=0))
 
 
 @pytest.fixture(scope="module")
-def parts(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tiny")
-    write_tiny_mistral(folder)
-    tokenizer = load_tokenizer(BaseModel(folder, "tiny", None))
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    return model, tokenizer, PromptEncoder(tokenizer, PromptSettings(template="{sentence}\n"))
+def constraint(tiny_parts):
+    return Constraint(tiny_parts[1], Lexicon(row["meaning_representation"] for row in ROWS["train"]))
 
 
-@pytest.fixture(scope="module")
-def constraint(parts):
-    return Constraint(parts[1], Lexicon(row["meaning_representation"] for row in ROWS["train"]))
-
-
-def answers(parts, constraint, batch_size, max_new_tokens=150):
+def answers(tiny_parts, constraint, batch_size, max_new_tokens=150):
     settings = GenerateSettings(split="test", constrain=True, batch_size=batch_size, max_new_tokens=max_new_tokens)
-    return generate_answers(*parts, [row["sentence"] for row in ROWS["test"]], settings, constraint)
+    return generate_answers(*tiny_parts, [row["sentence"] for row in ROWS["test"]], settings, constraint)
 
 
-def test_even_an_untrained_model_answers_in_the_ontology(parts, constraint):
+def test_even_an_untrained_model_answers_in_the_ontology(tiny_parts, constraint):
     for max_new_tokens in (150, 40):  # at 40, no answer of this model is at its end
-        found = answers(parts, constraint, 12, max_new_tokens)
+        found = answers(tiny_parts, constraint, 12, max_new_tokens)
         for row, answer in zip(ROWS["test"], found, strict=True):
             judgement = judge(row["sentence"], row["meaning_representation"], answer)
             assert judgement.in_ontology and not judgement.hallucinated, answer
         assert len(set(found)) > 1
 
 
-def test_batches_of_any_size_give_the_same_answers(parts, constraint):
-    assert answers(parts, constraint, 1, 40) == answers(parts, constraint, 5, 40) == answers(parts, constraint, 12, 40)
+def test_batches_of_any_size_give_the_same_answers(tiny_parts, constraint):
+    assert (
+        answers(tiny_parts, constraint, 1, 40)
+        == answers(tiny_parts, constraint, 5, 40)
+        == answers(tiny_parts, constraint, 12, 40)
+    )
 
 
-def test_a_model_keeps_to_the_grammar_as_little_as_it_is_made_to(parts, constraint, monkeypatch):
+def test_a_model_keeps_to_the_grammar_as_little_as_it_is_made_to(tiny_parts, constraint, monkeypatch):
     """A model that is sure of a right answer gives it, constrained or not."""
-    model, tokenizer, encoder = parts
+    model, tokenizer, encoder = tiny_parts
     head = model.lm_head.forward
     row = ROWS["test"][0]
     calls = iter(tokenizer(row["meaning_representation"], add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id])
@@ -68,7 +56,7 @@ def test_a_model_keeps_to_the_grammar_as_little_as_it_is_made_to(parts, constrai
     assert generate_answers(model, tokenizer, encoder, [row["sentence"]], settings, constraint) == [row["meaning_representation"]]
 
 
-def test_a_tokenizer_that_would_be_misread_is_refused(parts):
+def test_a_tokenizer_that_would_be_misread_is_refused(tiny_parts):
     class Shouting:
         def __init__(self, tokenizer):
             self.tokenizer = tokenizer
@@ -84,4 +72,4 @@ def test_a_tokenizer_that_would_be_misread_is_refused(parts):
             return type(self.tokenizer)
 
     with pytest.raises(InputError, match=r"generate\.constrain"):
-        Constraint(Shouting(parts[1]), Lexicon([]))
+        Constraint(Shouting(tiny_parts[1]), Lexicon([]))

@@ -1,13 +1,10 @@
 import llguidance.hf
 import pytest
 from llguidance import LLMatcher
-from tiny_model import write_tiny_mistral
 from viggo_files import viggo_split
 
-from viggo_pipe.base_model import BaseModel
 from viggo_pipe.grammar import answer_grammar
 from viggo_pipe.lexicon import Lexicon
-from viggo_pipe.tokenizer import load_tokenizer
 
 SENTENCE = 'Is "Portal 2", the PC puzzle game by Valve Corporation from 2011, the funniest?'
 LEXICON = Lexicon(
@@ -21,10 +18,8 @@ LEXICON = Lexicon(
 
 
 @pytest.fixture(scope="module")
-def vocabulary(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tiny")
-    write_tiny_mistral(folder)
-    return llguidance.hf.from_tokenizer(load_tokenizer(BaseModel(folder, "tiny", None)))
+def vocabulary(tiny_parts):
+    return llguidance.hf.from_tokenizer(tiny_parts[1])
 
 
 def admits(vocabulary, answer: str, sentence: str = SENTENCE, lexicon: Lexicon = LEXICON) -> bool:

@@ -1,30 +1,22 @@
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from tiny_model import write_tiny_mistral
 from transformers import AutoModelForCausalLM
 
-from viggo_pipe.base_model import BaseModel
 from viggo_pipe.collation import IGNORED, CausalCollator
 from viggo_pipe.errors import InputError
 from viggo_pipe.packing import PackCollator, pack_rows, take_packs
-from viggo_pipe.prompt import PromptEncoder
 from viggo_pipe.sample import generate_sample
 from viggo_pipe.settings.dataset import SampleSettings
-from viggo_pipe.settings.prompt import PromptSettings
-from viggo_pipe.tokenizer import load_tokenizer
 
 LENGTH = 256
 
 
 @pytest.fixture(scope="module")
-def parts(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tiny")
-    write_tiny_mistral(folder)
-    tokenizer = load_tokenizer(BaseModel(folder, "tiny", None))
-    encoder = PromptEncoder(tokenizer, PromptSettings(template="{sentence}\n"))
+def parts(tiny_folder, tiny_parts):
+    _, tokenizer, encoder = tiny_parts
     rows = generate_sample(SampleSettings(train=40, validation=1, test=1, seed=0))["train"]
-    return folder, tokenizer, [encoder.example(row["sentence"], row["meaning_representation"]) for row in rows]
+    return tiny_folder, tokenizer, [encoder.example(row["sentence"], row["meaning_representation"]) for row in rows]
 
 
 def lora_model(folder, attention):

@@ -68,13 +68,13 @@ def test_through_a_folder(mine):
 def test_through_an_ssh_server(mine):
     pytest.importorskip("dvc_ssh", reason="needs dvc-ssh: make test-remotes")
     with ssh_server(mine.parent / "ssh") as settings:
-        push_and_pull(mine, settings)
+        push_and_pull(mine, settings | {"verify": "true"})
 
 
 @pytest.mark.remotes
 def test_through_s3s_protocol(mine, monkeypatch):
     with s3_server(monkeypatch) as server:
-        push_and_pull(mine, server.settings)
+        push_and_pull(mine, server.settings | {"verify": "true"})
 
 
 def test_repro_pulls_what_it_needs_and_runs_nothing(mine):
@@ -138,6 +138,19 @@ def test_a_corrupted_object_in_ones_own_cache_is_found_by_status_and_pulled_anew
     dvc(mine, "pull", "predict@tuned")
     assert path.read_bytes() == whole
     assert_nothing_to_run(mine, mine)
+
+
+@pytest.mark.remotes
+def test_a_corrupted_object_on_an_ssh_server_is_refused_where_the_remote_is_verified(mine):
+    pytest.importorskip("dvc_ssh", reason="needs dvc-ssh: make test-remotes")
+    with ssh_server(mine.parent / "ssh") as settings:
+        add_remote(mine, settings | {"verify": "true"})
+        dvc(mine, "push")
+        content = (mine / "predictions/tuned.jsonl").read_bytes()
+        object_of(mine.parent / "ssh/store", content).write_bytes(b"not what was pushed")
+        theirs = clone(mine)
+        fails(theirs, "pull")
+        assert only_what_was_pushed(theirs, mine)
 
 
 @pytest.mark.remotes

@@ -2,13 +2,15 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
 from viggo_pipe.errors import InputError
 from viggo_pipe.intervals import bootstrap_interval
 from viggo_pipe.ontology import ATTRIBUTES, DIALOGUE_ACTS
-from viggo_pipe.scoring import Judgement
+from viggo_pipe.predictions import read_predictions
+from viggo_pipe.scoring import Judgement, judge
 from viggo_pipe.settings.score import ScoreSettings
 
 NOT_WELL_FORMED = "(none)"  # the predicted dialogue act of what does not parse
@@ -115,6 +117,18 @@ class Tally:
         for (actual, predicted), count in sorted(self._acts.items()):
             for _ in range(count):
                 yield {"actual": actual, "predicted": predicted}
+
+
+def tally_predictions(path: str | Path) -> Tally:
+    """The tally of the predictions in `path`.
+
+    Raises:
+        InputError: as `read_predictions`.
+    """
+    tally = Tally()
+    for row in read_predictions(path):
+        tally.add(judge(row.sentence, row.reference, row.prediction))
+    return tally
 
 
 def _known(word: str, known: tuple[str, ...]) -> str:
