@@ -51,11 +51,12 @@ def test_a_row_over_the_length_is_refused(parts):
 def test_the_labels_are_the_tokens_to_learn(parts, loss_on):
     packs = pack_rows(parts[2], LENGTH, seed=0)
     batch = PackCollator(packs, parts[1].pad_token_id, LENGTH, loss_on)(packs)
-    assert batch["labels"].shape == batch["label_positions"].shape
+    labels = batch["labels"][:, 1:]
+    assert labels.shape == batch["label_positions"].shape and (batch["labels"][:, 0] == IGNORED).all()
     for index, pack in enumerate(packs):
         learnt = [token for row in pack for token in row["input_ids"][row["answer_start"] if loss_on == "answer" else 1 :]]
-        real = batch["labels"][index] != IGNORED
-        assert batch["labels"][index][real].tolist() == learnt
+        real = labels[index] != IGNORED
+        assert labels[index][real].tolist() == learnt
         # Each stands right behind the position that predicts it.
         assert batch["input_ids"][index][batch["label_positions"][index][real] + 1].tolist() == learnt
 
@@ -86,13 +87,20 @@ def test_a_row_sees_nothing_of_its_neighbours(parts):
     for second in (one, other):
         collate = PackCollator([[rows[0], second]], tokenizer.pad_token_id, LENGTH, "answer")
         batch = collate([[rows[0], second]])
-        batch["labels"][:, len(rows[0]["input_ids"]) - rows[0]["answer_start"] :] = IGNORED
+        batch["labels"][:, 1 + len(rows[0]["input_ids"]) - rows[0]["answer_start"] :] = IGNORED
         losses.append(model(**batch)["loss"].item())
     assert losses[0] == losses[1]
 
 
-def test_batches_have_one_shape(parts):
-    packs = pack_rows(parts[2], LENGTH, seed=0)
-    collate = PackCollator(packs, parts[1].pad_token_id, LENGTH, "answer")
-    shapes = [{name: tensor.shape for name, tensor in collate(packs[i : i + 2]).items()} for i in range(0, len(packs) - 1, 2)]
-    assert all(shape == shapes[0] for shape in shapes)
+def test_batches_have_one_shape_and_empty_packs_add_nothing(parts):
+    folder, tokenizer, rows = parts
+    packs = pack_rows(rows, LENGTH, seed=0)
+    collate = PackCollator(packs, tokenizer.pad_token_id, LENGTH, "answer", batch_size=4)
+    batches = [collate(packs[start : start + 4]) for start in range(0, len(packs), 4)]
+    shapes = [{name: tensor.shape for name, tensor in batch.items()} for batch in batches]
+    assert len(packs) % 4 and all(shape == shapes[0] for shape in shapes)
+    model = lora_model(folder, "sdpa")
+    take_packs(model)
+    last = packs[-(len(packs) % 4) :]
+    alone = PackCollator(packs, tokenizer.pad_token_id, LENGTH, "answer")(last)
+    torch.testing.assert_close(model(**batches[-1])["loss"], model(**alone)["loss"])

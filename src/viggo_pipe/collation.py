@@ -11,12 +11,17 @@ IGNORED = -100  # the label that PyTorch's cross entropy skips
 _LENGTH_STEP = 8
 
 
+def padded_length(length: int) -> int:
+    """The length that a batch whose longest row has `length` tokens is padded to."""
+    return -(-length // _LENGTH_STEP) * _LENGTH_STEP
+
+
 def pad(rows: Sequence[Sequence[int]], pad_token_id: int, side: str) -> dict[str, torch.Tensor]:
     """Pad `rows` of token ids on `side` (left or right) to one length, a multiple of 8.
 
     Returns `input_ids` and `attention_mask`, each int64 of shape (rows, length).
     """
-    length = _rounded_up(max(map(len, rows)))
+    length = padded_length(max(map(len, rows)))
     ids = torch.full((len(rows), length), pad_token_id)
     mask = torch.zeros((len(rows), length), dtype=torch.int64)
     for index, row in enumerate(rows):
@@ -52,10 +57,6 @@ class CausalCollator:
                 row[: example["answer_start"]] = IGNORED
             # One more: the logits that predict a token stand one column before it.
             needed = length - min(example["answer_start"] for example in examples) + 1
-            batch["logits_to_keep"] = min(length, _rounded_up(needed))
+            batch["logits_to_keep"] = min(length, padded_length(needed))
             labels = labels[:, -batch["logits_to_keep"] :]
         return {**batch, "labels": labels.contiguous()}
-
-
-def _rounded_up(length: int) -> int:
-    return -(-length // _LENGTH_STEP) * _LENGTH_STEP

@@ -65,16 +65,26 @@ class GrammarProcessor(LogitsProcessor):
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """`scores` with minus infinity where a row's grammar does not admit the token."""
+        tokens = None if self._running is None else input_ids[:, -1].tolist()
+        return self.masked(scores, range(len(self._matchers)), tokens)
+
+    def masked(self, scores: torch.FloatTensor, rows: Sequence[int], tokens: Sequence[int] | None) -> torch.FloatTensor:
+        """`scores`, (len(rows), vocabulary), with minus infinity where the grammar of a row does not admit the token.
+
+        Args:
+            rows: those of the batch that have scores.
+            tokens: the last one of every row of the batch; None: there is none yet.
+        """
         if self._running is None:
             self._running = list(range(len(self._matchers)))
             self._masks = torch.zeros((len(self._matchers), -(-scores.shape[1] // _WORD)), dtype=torch.int32)
             self._bits = torch.arange(_WORD, dtype=torch.int32, device=scores.device)
         else:
-            self._consume(input_ids[:, -1].tolist())
+            self._consume(tokens)
         llguidance.torch.fill_next_token_bitmask_par(
             self._executor, [(self._matchers[row], row) for row in self._running], self._masks
         )
-        masks = self._masks.to(scores.device)
+        masks = self._masks[list(rows)].to(scores.device)
         allowed = (masks.unsqueeze(-1) >> self._bits & 1).bool().flatten(1)[:, : scores.shape[1]]
         return scores.masked_fill(~allowed, -torch.inf)
 

@@ -6,8 +6,9 @@ from itertools import repeat
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from viggo_pipe.collation import pad
-from viggo_pipe.constrained_decoding import Constraint
+from viggo_pipe.collation import pad, padded_length
+from viggo_pipe.constrained_decoding import Constraint, GrammarProcessor
+from viggo_pipe.decoding import GraphedDecoder
 from viggo_pipe.errors import InputError
 from viggo_pipe.prompt import PromptEncoder
 from viggo_pipe.settings.generate import GenerateSettings
@@ -48,13 +49,8 @@ def generate_answers(
                 f"{settings.max_new_tokens} that is over the {most:,} that the model takes; shorten it"
             )
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-    config = GenerationConfig(
-        do_sample=False,
-        max_new_tokens=settings.max_new_tokens,
-        eos_token_id=[tokenizer.eos_token_id, *_line_ends(tokenizer)],
-        bos_token_id=tokenizer.bos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    ends = [tokenizer.eos_token_id, *_line_ends(tokenizer)]
+    decode = _decoder(model, tokenizer, ends, settings, len(prompts[order[-1]]))
     answers = dict(known or {})
     batches = [order[start : start + settings.batch_size] for start in range(0, len(order), settings.batch_size)]
     to_do = [chosen for chosen in batches if any(index not in answers for index in chosen)]
@@ -62,19 +58,43 @@ def generate_answers(
     grammars = repeat(None) if constraint is None else constraint.processors(sentences_to_do)
     for chosen, grammar in zip(to_do, grammars):  # noqa: B905 (repeat has no end)
         batch = pad([prompts[index] for index in chosen], tokenizer.pad_token_id, "left")
-        output = model.generate(
-            input_ids=batch["input_ids"].to(model.device),
-            attention_mask=batch["attention_mask"].to(model.device),
-            generation_config=config,
-            logits_processor=None if grammar is None else [grammar],
-        )
-        generated = output[:, batch["input_ids"].shape[1] :].tolist()
+        generated = decode(batch["input_ids"], batch["attention_mask"], grammar)
         if grammar is not None:
             generated = grammar.finish(generated)
         batch_answers = {index: encoder.decode(ids) for index, ids in zip(chosen, generated, strict=True)}
         answers |= batch_answers
         on_batch(batch_answers, sum(token != tokenizer.pad_token_id for ids in generated for token in ids))
     return [answers[index] for index in range(len(prompts))]
+
+
+def _decoder(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ends: list[int], settings: GenerateSettings, longest: int
+) -> Callable[[torch.Tensor, torch.Tensor, GrammarProcessor | None], list[list[int]]]:
+    """What decodes a batch of prompts, of at most `longest` tokens, that are padded on the left."""
+    if settings.cuda_graph and model.device.type == "cuda":
+        rows, length = settings.batch_size, padded_length(longest) + settings.max_new_tokens
+        graphed = GraphedDecoder(model, rows, length, tokenizer.pad_token_id)
+        return lambda ids, mask, grammar: graphed.decode(ids, mask, settings.max_new_tokens, ends, grammar)
+    if settings.cuda_graph:
+        print("generate.cuda_graph: steps are not recorded, for there is no CUDA GPU here", flush=True)
+    config = GenerationConfig(
+        do_sample=False,
+        max_new_tokens=settings.max_new_tokens,
+        eos_token_id=ends,
+        bos_token_id=tokenizer.bos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+    def decode(ids: torch.Tensor, mask: torch.Tensor, grammar: GrammarProcessor | None) -> list[list[int]]:
+        output = model.generate(
+            input_ids=ids.to(model.device),
+            attention_mask=mask.to(model.device),
+            generation_config=config,
+            logits_processor=None if grammar is None else [grammar],
+        )
+        return output[:, ids.shape[1] :].tolist()
+
+    return decode
 
 
 def _line_ends(tokenizer: PreTrainedTokenizerBase) -> list[int]:

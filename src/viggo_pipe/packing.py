@@ -11,7 +11,9 @@ from functools import partial
 import torch
 from peft import PeftModel
 from torch.nn import functional
-from transformers import PreTrainedModel
+from torch.nn.attention.varlen import varlen_attn
+from transformers import AttentionInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import repeat_kv
 
 from viggo_pipe.collation import IGNORED, first_learnt
 from viggo_pipe.errors import InputError
@@ -19,7 +21,6 @@ from viggo_pipe.prompt import Example
 
 Pack = list[Example]
 _OPEN = 64  # packs that a row is tried in: enough to fill nearly all of each, and as fast for many rows as for few
-_NOBODY = -1  # the segment of padding, which sees itself
 
 
 def pack_rows(rows: Sequence[Example], length: int, seed: int) -> list[Pack]:
@@ -55,21 +56,25 @@ def pack_rows(rows: Sequence[Example], length: int, seed: int) -> list[Pack]:
 class PackCollator:
     """Batches packs into tensors of one shape whatever the packs, as compiled kernels and CUDA graphs need them.
 
-    Gives `input_ids`, `position_ids` and `segment_ids`, int64 of shape (packs, length); and of shape (packs, answers), where
-    `answers` is the most tokens to learn that any of `packs` has: `label_positions`, where in a pack those tokens are
-    predicted, and `labels`, what they are.
+    Gives `input_ids` and `position_ids`, int64 of shape (packs, length); `segment_ends`, int32 of shape (packs, segments),
+    where in a pack each of its rows ends, and behind the last row `length`, once or more; and, int64 of shape (packs, answers),
+    `label_positions`, where in a pack the tokens to learn are predicted, and `labels`, what they are, behind a column that is
+    ignored, for the Trainer counts what a model is to learn without the first. `segments` and `answers` are the most that any
+    of `packs` has. Empty packs fill up a batch of fewer than `batch_size`.
     """
 
-    def __init__(self, packs: Sequence[Pack], pad_token_id: int, length: int, loss_on: str):
-        self._pad_token_id, self._length, self._loss_on = pad_token_id, length, loss_on
+    def __init__(self, packs: Sequence[Pack], pad_token_id: int, length: int, loss_on: str, batch_size: int = 1):
+        self._pad_token_id, self._length, self._loss_on, self._batch_size = pad_token_id, length, loss_on, batch_size
         self._answers = max(sum(len(row["input_ids"]) - first_learnt(row, loss_on) for row in pack) for pack in packs)
+        self._segments = max(map(len, packs)) + 1  # padding is one
 
     def __call__(self, packs: Sequence[Pack]) -> dict[str, torch.Tensor]:
-        shape = (len(packs), self._length)
+        count = -(-len(packs) // self._batch_size) * self._batch_size
+        shape = (count, self._length)
         ids, positions = torch.full(shape, self._pad_token_id), torch.zeros(shape, dtype=torch.int64)
-        segments = torch.full(shape, _NOBODY)
-        label_positions = torch.zeros((len(packs), self._answers), dtype=torch.int64)
-        labels = torch.full((len(packs), self._answers), IGNORED)
+        ends = torch.full((count, self._segments), self._length, dtype=torch.int32)
+        label_positions = torch.zeros((count, self._answers), dtype=torch.int64)
+        labels = torch.full((count, 1 + self._answers), IGNORED)
         for index, pack in enumerate(packs):
             start, learnt = 0, 0
             for segment, row in enumerate(pack):
@@ -77,30 +82,36 @@ class PackCollator:
                 end, targets = start + len(tokens), len(tokens) - first
                 ids[index, start:end] = torch.tensor(tokens)
                 positions[index, start:end] = torch.arange(len(tokens))
-                segments[index, start:end] = segment
+                ends[index, segment] = end
                 # A token is predicted at the position before its own.
                 label_positions[index, learnt : learnt + targets] = torch.arange(start + first - 1, end - 1)
-                labels[index, learnt : learnt + targets] = torch.tensor(tokens[first:])
+                labels[index, 1 + learnt : 1 + learnt + targets] = torch.tensor(tokens[first:])
                 start, learnt = end, learnt + targets
         return {
             "input_ids": ids,
             "position_ids": positions,
-            "segment_ids": segments,
+            "segment_ends": ends,
             "label_positions": label_positions,
             "labels": labels,
         }
 
 
 def take_packs(model: PeftModel) -> None:
-    """Have `model` take a `PackCollator`'s batches in place of its usual ones, and give their loss."""
-    model.forward = partial(_packed_forward, model.get_base_model())
+    """Have `model` take a `PackCollator`'s batches in place of its usual ones, and give their loss.
+
+    On a GPU that has FlashAttention's kernels, attention computes nothing between rows; elsewhere a mask hides them.
+    """
+    base = model.get_base_model()
+    if base.device.type == "cuda" and base.dtype == torch.bfloat16 and torch.cuda.get_device_capability() >= (8, 0):
+        base.set_attn_implementation(_VARLEN)
+    model.forward = partial(_packed_forward, base)
 
 
 def _packed_forward(
     model: PreTrainedModel,
     input_ids: torch.Tensor,
     position_ids: torch.Tensor,
-    segment_ids: torch.Tensor,
+    segment_ends: torch.Tensor,
     label_positions: torch.Tensor,
     labels: torch.Tensor,
     num_items_in_batch: torch.Tensor | int | None = None,
@@ -109,15 +120,54 @@ def _packed_forward(
 
     It is averaged over `num_items_in_batch` tokens, as the Trainer has it under gradient accumulation, or over the batch's.
     """
-    length = segment_ids.shape[1]
-    causal = torch.ones((length, length), dtype=torch.bool, device=segment_ids.device).tril()
-    seen = (segment_ids[:, None, :, None] == segment_ids[:, None, None, :]) & causal
-    # Added to the scores of attention: sdpa would take a boolean mask too, the eager one only this.
-    mask = torch.zeros(seen.shape, dtype=model.dtype, device=seen.device).masked_fill(~seen, torch.finfo(model.dtype).min)
-    hidden = model.get_decoder()(
-        input_ids=input_ids, position_ids=position_ids, attention_mask=mask, use_cache=False
-    ).last_hidden_state
+    packs, length = input_ids.shape
+    if model.config._attn_implementation == _VARLEN:
+        starts = torch.arange(packs, dtype=torch.int32, device=segment_ends.device).unsqueeze(1) * length
+        isolation = {"cu_seq_lens": functional.pad((starts + segment_ends).flatten(), (1, 0)), "max_length": length}
+    else:
+        isolation = {"attention_mask": _mask(segment_ends, length, model.dtype)}
+    hidden = model.get_decoder()(input_ids=input_ids, position_ids=position_ids, use_cache=False, **isolation).last_hidden_state
     picked = hidden.gather(1, label_positions.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
     logits = model.get_output_embeddings()(picked).float()
+    labels = labels[:, 1:]
     total = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")
     return {"loss": total / (labels.ne(IGNORED).sum() if num_items_in_batch is None else num_items_in_batch)}
+
+
+def _mask(segment_ends: torch.Tensor, length: int, dtype: torch.dtype) -> torch.Tensor:
+    """What is added to the scores of attention, (packs, 1, length, length): 0 for what a token sees, else the least number.
+
+    sdpa would take a boolean mask too, the eager one only this.
+    """
+    tokens = torch.arange(length, device=segment_ends.device)
+    segments = (tokens.unsqueeze(1) >= segment_ends.unsqueeze(1)).sum(-1)
+    seen = (segments[:, None, :, None] == segments[:, None, None, :]) & (tokens.unsqueeze(1) >= tokens)
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(~seen, torch.finfo(dtype).min)
+
+
+def _varlen_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: None,
+    cu_seq_lens: torch.Tensor,
+    max_length: int,
+    scaling: float,
+    **unused,
+) -> tuple[torch.Tensor, None]:
+    """Causal attention within segments, (rows, heads, length, size) to (rows, length, heads, size), as transformers calls it.
+
+    Args:
+        cu_seq_lens: where the segments of all rows, laid end to end, begin and end; int32 of shape (segments + 1,).
+        max_length: an upper bound of their lengths.
+    """
+    rows, heads, length, _ = query.shape
+    key, value = (repeat_kv(states, heads // states.shape[1]) for states in (key, value))
+    query, key, value = (states.transpose(1, 2).flatten(0, 1) for states in (query, key, value))
+    seen = varlen_attn(query, key, value, cu_seq_lens, cu_seq_lens, max_length, max_length, scale=scaling, window_size=(-1, 0))
+    return seen.unflatten(0, (rows, length)), None
+
+
+_VARLEN = "viggo_varlen"
+AttentionInterface.register(_VARLEN, _varlen_attention)

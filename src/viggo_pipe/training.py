@@ -16,6 +16,7 @@ from transformers.trainer_callback import PrinterCallback, TrainerState
 from viggo_pipe.collation import CausalCollator, first_learnt
 from viggo_pipe.errors import InputError
 from viggo_pipe.files import explaining_full_disk
+from viggo_pipe.graphed_trainer import GraphedTrainer
 from viggo_pipe.packing import PackCollator, pack_rows, take_packs
 from viggo_pipe.progress import Progress
 from viggo_pipe.prompt import Example
@@ -107,11 +108,12 @@ def train_adapter(
     collator = CausalCollator(pad_token_id, settings.loss_on)
     if settings.pack_length is not None:
         rows, validation = (pack_rows(some, settings.pack_length, settings.seed) for some in (rows, validation))
-        collator = PackCollator([*rows, *validation], pad_token_id, settings.pack_length, settings.loss_on)
+        collator = PackCollator([*rows, *validation], pad_token_id, settings.pack_length, settings.loss_on, settings.batch_size)
         take_packs(model)
-    if settings.compile:
+    if settings.compile and _has_gpu("train.compile: layers are not compiled"):
         _compile_layers(model)
-    trainer = ResumableTrainer(
+    graphed = settings.cuda_graph and _has_gpu("train.cuda_graph: steps are not recorded")
+    trainer = (GraphedTrainer if graphed else ResumableTrainer)(
         model=model,
         args=_arguments(settings, str(scratch), autocast=model.dtype == torch.bfloat16),
         train_dataset=rows,
@@ -177,11 +179,14 @@ def _with_something_to_learn(rows: Sequence[Example], settings: TrainSettings) -
     return kept
 
 
+def _has_gpu(otherwise: str) -> bool:
+    if not torch.cuda.is_available():
+        print(f"{otherwise}, for there is no CUDA GPU here", flush=True)
+    return torch.cuda.is_available()
+
+
 def _compile_layers(model: PeftModel) -> None:
     """Compile each decoder layer: they share one code, so that it is compiled once, where the whole model takes minutes."""
-    if not torch.cuda.is_available():
-        print("train.compile: there is no CUDA GPU here, so layers are not compiled", flush=True)
-        return
     for layer in model.get_base_model().get_decoder().layers:
         layer.compile(dynamic=False)
 

@@ -8,10 +8,11 @@ from viggo_pipe.settings.section import Flag, Positive, Section
 class GenerateSettings(Section):
     """`split`: validation for choosing, test for the final figure. `constrain`: hold answers to ViGGO's grammar.
 
-    `batch_size`: sentences. `max_new_tokens`: per sentence.
+    `batch_size`: sentences. `max_new_tokens`: per sentence. `cuda_graph`: decode by CUDA graphs, on a GPU.
     """
 
     split: Literal["train", "validation", "test"]
     constrain: Flag
     batch_size: Positive
+    cuda_graph: Flag
     max_new_tokens: Positive

@@ -30,6 +30,7 @@ class TrainSettings(Section):
     max_steps: Positive | None
     pack_length: Positive | None
     compile: Flag
+    cuda_graph: Flag
     batch_size: Positive
     accumulation: Positive
     eval_batch_size: Positive
@@ -55,6 +56,8 @@ class TrainSettings(Section):
             raise ValueError("group_by_length is of no use with pack_length: set one of them")
         if self.compile and self.pack_length is None:
             raise ValueError("compile needs pack_length: each other length of a row would be compiled anew")
+        if self.cuda_graph and self.pack_length is None:
+            raise ValueError("cuda_graph needs pack_length: batches of one shape alone can be replayed")
         if self.warmup >= 1 and self.warmup != int(self.warmup):
             raise ValueError("warmup is a share of all steps below 1, a whole number of steps from 1 on")
         return self

@@ -1,0 +1,53 @@
+"""The decoder of fixed buffers against transformers' `generate`; on the CPU, where no graph is recorded."""
+
+import pytest
+import torch
+from transformers import GenerationConfig
+
+from viggo_pipe.collation import pad
+from viggo_pipe.constrained_decoding import Constraint
+from viggo_pipe.decoding import GraphedDecoder
+from viggo_pipe.lexicon import Lexicon
+from viggo_pipe.sample import generate_sample
+from viggo_pipe.settings.dataset import SampleSettings
+
+ROWS = generate_sample(SampleSettings(train=40, validation=1, test=37, seed=0))
+SENTENCES = [row["sentence"] for row in ROWS["test"]]
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("constrained", [False, True])
+def test_the_tokens_are_those_of_transformers(tiny_parts, constrained):
+    """In batches that are halved as rows end: answers end at many lengths, some at none."""
+    model, tokenizer, encoder = tiny_parts
+    constraint = Constraint(tokenizer, Lexicon(row["meaning_representation"] for row in ROWS["train"]))
+    # Common tokens, so that this random model ends its answers, unconstrained, at many lengths.
+    ends = {tokenizer.eos_token_id} if constrained else {tokenizer.eos_token_id, *range(0, 500, 11)}
+    decoder = GraphedDecoder(model, 37, 256, tokenizer.pad_token_id)
+    for sentences in (SENTENCES, SENTENCES[:5]):
+        batch = pad([encoder.prompt(sentence) for sentence in sentences], tokenizer.pad_token_id, "left")
+        grammars = [next(constraint.processors([sentences])) if constrained else None for _ in range(2)]
+        config = GenerationConfig(
+            do_sample=False, max_new_tokens=90, eos_token_id=list(ends), pad_token_id=tokenizer.pad_token_id
+        )
+        output = model.generate(**batch, generation_config=config, logits_processor=[grammars[0]] if constrained else None)
+        expected = [_until(row, ends) for row in output[:, batch["input_ids"].shape[1] :].tolist()]
+        found = decoder.decode(batch["input_ids"], batch["attention_mask"], 90, ends, grammars[1])
+        assert found == expected
+        assert len({len(row) for row in found}) > 2
+        if constrained:
+            assert grammars[1].finish(found) == grammars[0].finish(expected)
+
+
+@torch.inference_mode()
+def test_the_model_attends_as_before_when_it_is_done(tiny_parts):
+    model, tokenizer, encoder = tiny_parts
+    before = model.config._attn_implementation
+    batch = pad([encoder.prompt(SENTENCES[0])], tokenizer.pad_token_id, "left")
+    GraphedDecoder(model, 1, 128, tokenizer.pad_token_id).decode(batch["input_ids"], batch["attention_mask"], 3, {2})
+    assert model.config._attn_implementation == before
+
+
+def _until(row, ends):
+    end = next((index for index, token in enumerate(row) if token in ends), len(row) - 1)
+    return row[: end + 1]
