@@ -6,6 +6,7 @@ from pathlib import Path
 from viggo_pipe.adapter import adapter_prompt, load_adapter
 from viggo_pipe.base_model import find_base_model
 from viggo_pipe.constrained_decoding import Constraint
+from viggo_pipe.dequantization import dequantize
 from viggo_pipe.generation import generate_answers
 from viggo_pipe.jsonl import ROW_FIELDS, read_jsonl
 from viggo_pipe.lexicon import Lexicon
@@ -53,6 +54,8 @@ class Parser:
         Raises:
             InputError: a sentence is too long, or the training rows are missing, whose names `constrain` admits.
         """
+        if settings.dequantize:
+            dequantize(self._model)
         constraint = None
         if settings.constrain:
             rows = read_jsonl(TRAINING_ROWS, ROW_FIELDS)

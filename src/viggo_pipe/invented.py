@@ -69,8 +69,8 @@ ADJECTIVES = (
     "unique", "unusual", "violent", "weird", "well made", "wonderful",
     # Of several words, as some of the references' are.
     "action packed", "badly written", "beautifully drawn", "critically acclaimed", "family friendly", "hard to master",
-    "high quality", "highly rated", "long running", "low budget", "old school", "poorly received", "really long", "visually stunning",
-    "well known", "wildly popular",
+    "high quality", "highly rated", "long running", "low budget", "old school", "poorly received", "really long",
+    "visually stunning", "well known", "wildly popular",
 )  # fmt: skip
 _NUMERALS = ("2", "3", "4", "5", "II", "III", "IV", "64", "XIII")
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "September", "October", "December")

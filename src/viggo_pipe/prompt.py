@@ -22,7 +22,7 @@ class PromptEncoder:
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, settings: PromptSettings):
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self._before, self._after = settings.template.split(PLACEHOLDER)
         # Not left to the tokenizer's own add_bos/add_eos switches, which interfere (transformers#23833).
         self._bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
@@ -34,14 +34,14 @@ class PromptEncoder:
     def example(self, sentence: str, meaning_representation: str) -> Example:
         """The training row of `sentence` with its answer and EOS; its prompt part equals `prompt(sentence)`."""
         prompt = self.prompt(sentence)
-        ids = prompt + self._encode(meaning_representation) + [self._tokenizer.eos_token_id]
+        ids = prompt + self._encode(meaning_representation) + [self.tokenizer.eos_token_id]
         return Example(input_ids=ids, answer_start=len(prompt))
 
     def decode(self, token_ids: list[int]) -> str:
         """The text of generated ids: special tokens removed, cut at the end of the first line, stripped."""
-        lines = self._tokenizer.decode(token_ids, skip_special_tokens=True).splitlines()
+        lines = self.tokenizer.decode(token_ids, skip_special_tokens=True).splitlines()
         return lines[0].strip() if lines else ""
 
     def _encode(self, text: str) -> list[int]:
         # A sentence that contains "</s>" is text: it must not turn into the token that ends an answer.
-        return self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        return self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]

@@ -16,6 +16,7 @@ from transformers.trainer_callback import PrinterCallback, TrainerState
 from viggo_pipe.collation import CausalCollator, first_learnt
 from viggo_pipe.errors import InputError
 from viggo_pipe.files import explaining_full_disk
+from viggo_pipe.folded_lora import fold_adapter
 from viggo_pipe.graphed_trainer import GraphedTrainer
 from viggo_pipe.packing import PackCollator, pack_rows, take_packs
 from viggo_pipe.progress import Progress
@@ -104,12 +105,40 @@ def train_adapter(
     """
     rows = _with_something_to_learn(train_rows, settings)
     validation = _with_something_to_learn(validation_rows, settings)
-    tokens = sum(len(row["input_ids"]) for row in rows)
+    trainer = build_trainer(model, rows, validation, pad_token_id, settings, runtime, scratch)
+    checkpoint = last_complete_checkpoint(scratch)
+    if checkpoint is not None:
+        print(f"going on from {checkpoint}", flush=True)
+    with explaining_full_disk(scratch):
+        outcome = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    state = copy.deepcopy(trainer.state)
+    # Of the weights that are kept: under keep_best they need not be the last ones.
+    validation_loss = trainer.evaluate()["eval_loss"]
+    trained = round(state.epoch * sum(len(row["input_ids"]) for row in rows))
+    return TrainingResult(model, _loss_curve(state, validation_loss), validation_loss, trained, outcome.metrics["train_runtime"])
+
+
+def build_trainer(
+    model: PeftModel,
+    rows: Sequence[Example],
+    validation: Sequence[Example],
+    pad_token_id: int,
+    settings: TrainSettings,
+    runtime: RuntimeSettings,
+    scratch: Path,
+) -> ResumableTrainer:
+    """The Trainer that `settings` ask for, of rows that each have something to learn.
+
+    Raises:
+        InputError: the model cannot be trained so, or the optimizer or the schedule is not one that transformers knows.
+    """
     collator = CausalCollator(pad_token_id, settings.loss_on)
     if settings.pack_length is not None:
         rows, validation = (pack_rows(some, settings.pack_length, settings.seed) for some in (rows, validation))
         collator = PackCollator([*rows, *validation], pad_token_id, settings.pack_length, settings.loss_on, settings.batch_size)
         take_packs(model)
+    if settings.fold_adapter:
+        fold_adapter(model, settings.float8 and _has_float8())
     if settings.compile and _has_gpu("train.compile: layers are not compiled"):
         _compile_layers(model)
     graphed = settings.cuda_graph and _has_gpu("train.cuda_graph: steps are not recorded")
@@ -123,16 +152,7 @@ def train_adapter(
     )
     # Trainer's own would print dicts and draw a bar on every output; _Watcher does what is left of them.
     trainer.remove_callback(PrinterCallback)
-    checkpoint = last_complete_checkpoint(scratch)
-    if checkpoint is not None:
-        print(f"going on from {checkpoint}", flush=True)
-    with explaining_full_disk(scratch):
-        outcome = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    state = copy.deepcopy(trainer.state)
-    # Of the weights that are kept: under keep_best they need not be the last ones.
-    validation_loss = trainer.evaluate()["eval_loss"]
-    trained = round(state.epoch * tokens)
-    return TrainingResult(model, _loss_curve(state, validation_loss), validation_loss, trained, outcome.metrics["train_runtime"])
+    return trainer
 
 
 def parameter_counts(model: PeftModel) -> dict[str, float | int]:
@@ -183,6 +203,17 @@ def _has_gpu(otherwise: str) -> bool:
     if not torch.cuda.is_available():
         print(f"{otherwise}, for there is no CUDA GPU here", flush=True)
     return torch.cuda.is_available()
+
+
+def _has_float8() -> bool:
+    if not _has_gpu("train.float8: products are in 16 bits"):
+        return False
+    major, minor = torch.cuda.get_device_capability()
+    if (major, minor) < (8, 9):
+        print(
+            f"train.float8: products are in 16 bits, for this GPU has compute capability {major}.{minor}, below 8.9", flush=True
+        )
+    return (major, minor) >= (8, 9)
 
 
 def _compile_layers(model: PeftModel) -> None:

@@ -18,10 +18,11 @@ class TrainSettings(Section):
 
     `seed` seeds everything. `loss_on`: the tokens that are learnt. `epochs` or `max_steps` (optimizer steps) is null.
     `pack_length`: tokens of a row that examples are packed into, a multiple of 8; null: one example a row, padded. `compile`:
-    compile the decoder layers, on a GPU. `batch_size`: rows a forward pass on one device. `accumulation`: forward passes an
-    optimizer step. `log_steps`: optimizer steps that a point of the loss curve averages. `eval_steps`: optimizer steps
-    between losses on validation; null: once, at the end. `keep_best`: end with the weights that had the lowest such loss, not
-    with the last ones. `warmup`: optimizer steps, or below 1 a share of all.
+    compile the decoder layers, on a GPU. `cuda_graph`: launch a step's kernels at once, on a GPU. `fold_adapter`: multiply by
+    the sum of NF4 weights and adapter. `float8`: do so in 8 bits, on a GPU. `batch_size`: rows a forward pass on one device.
+    `accumulation`: forward passes an optimizer step. `log_steps`: optimizer steps that a point of the loss curve averages.
+    `eval_steps`: optimizer steps between losses on validation; null: once, at the end. `keep_best`: end with the weights that
+    had the lowest such loss, not with the last ones. `warmup`: optimizer steps, or below 1 a share of all.
     """
 
     seed: NotNegative
@@ -31,6 +32,8 @@ class TrainSettings(Section):
     pack_length: Positive | None
     compile: Flag
     cuda_graph: Flag
+    fold_adapter: Flag
+    float8: Flag
     batch_size: Positive
     accumulation: Positive
     eval_batch_size: Positive
@@ -58,6 +61,8 @@ class TrainSettings(Section):
             raise ValueError("compile needs pack_length: each other length of a row would be compiled anew")
         if self.cuda_graph and self.pack_length is None:
             raise ValueError("cuda_graph needs pack_length: batches of one shape alone can be replayed")
+        if self.float8 and not self.fold_adapter:
+            raise ValueError("float8 needs fold_adapter: it is how the folded weights are multiplied")
         if self.warmup >= 1 and self.warmup != int(self.warmup):
             raise ValueError("warmup is a share of all steps below 1, a whole number of steps from 1 on")
         return self

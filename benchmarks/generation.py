@@ -1,0 +1,132 @@
+"""Generation of ViGGO's 1,083 test answers at Mistral-7B's size: this pipeline beside the usual ways.
+
+python benchmarks/generation.py MODEL VIGGO [--methods ours ...] [--out benchmarks/results/generation.json]
+
+MODEL is a folder that benchmarks/mistral_shape.py wrote, VIGGO the folder of ViGGO's CSV files. The weights are random, so each
+row is made to generate its reference: the reference's next token gets the highest score, before the grammar has its say. Models
+are loaded and an untrained adapter of rank 16 is put on them beforehand; tokenizing, grammars and the recording of graphs count.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+from pathlib import Path
+
+import torch
+from apart import add_arguments, run
+from peft import LoraConfig, get_peft_model
+from transformers import LogitsProcessor
+from viggo_rows import encoder_for, profile_for, read_split
+
+from viggo_pipe.constrained_decoding import Constraint, GrammarProcessor
+from viggo_pipe.dequantization import dequantize
+from viggo_pipe.generation import generate_answers
+from viggo_pipe.lexicon import Lexicon
+from viggo_pipe.model_loading import load_model
+
+_RUNS = 3
+_FEW = 16  # sentences that a method which takes minutes is tried with
+
+
+class Forced(LogitsProcessor):
+    """Gives each row's next reference token the highest score, and then asks the row's grammar, if there is one."""
+
+    def __init__(self, references: Sequence[Sequence[int]], grammar: GrammarProcessor | None):
+        self._references, self._grammar, self._step = references, grammar, 0
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        return self.masked(scores, range(len(self._references)), input_ids[:, -1].tolist() if self._step else None)
+
+    def masked(self, scores: torch.Tensor, rows: Sequence[int], tokens: Sequence[int] | None) -> torch.Tensor:
+        """As `GrammarProcessor.masked`."""
+        forced = [self._references[row][min(self._step, len(self._references[row]) - 1)] for row in rows]
+        self._step += 1
+        scores = scores.scatter(1, torch.tensor(forced, device=scores.device).unsqueeze(1), 1e4)
+        return scores if self._grammar is None else self._grammar.masked(scores, rows, tokens)
+
+    def finish(self, rows: Sequence[Sequence[int]]) -> list[list[int]]:
+        """As `GrammarProcessor.finish`."""
+        return [list(row) for row in rows] if self._grammar is None else self._grammar.finish(rows)
+
+
+class ForcedConstraint:
+    """Stands for a `Constraint`, and forces references."""
+
+    def __init__(self, references: dict[str, list[int]], constraint: Constraint | None):
+        self._references, self._constraint = references, constraint
+
+    def processors(self, batches: Sequence[Sequence[str]]) -> Iterator[Forced]:
+        """As `Constraint.processors`."""
+        grammars = repeat(None) if self._constraint is None else self._constraint.processors(batches)
+        for sentences, grammar in zip(batches, grammars):  # noqa: B905 (repeat has no end)
+            yield Forced([self._references[sentence] for sentence in sentences], grammar)
+
+
+def generate(
+    folder: Path, viggo: Path, grammar: bool, expand: bool = False, few: bool = False, **changes
+) -> dict[str, float | int]:
+    """Generate the test split with `changes` to the profile's section generate; the median of some runs, after a first one."""
+    params, base = profile_for(folder, viggo)
+    settings = params.generate.model_copy(update={"dequantize": expand, **changes})
+    encoder = encoder_for(params, base)
+    tokenizer = encoder.tokenizer
+    model = get_peft_model(
+        load_model(base, params.quantize), LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
+    )
+    if expand:
+        dequantize(model)
+    rows = read_split(params, "test")
+    if few:
+        rows = rows[:: len(rows) // _FEW][:_FEW]
+    references = {}
+    for row in rows:
+        example = encoder.example(row["sentence"], row["meaning_representation"])
+        references[row["sentence"]] = example["input_ids"][example["answer_start"] :]
+    lexicon = Lexicon(row["meaning_representation"] for row in read_split(params, "train"))
+    constraint = ForcedConstraint(references, Constraint(tokenizer, lexicon) if grammar else None)
+    seconds, tokens, right = [], 0, 0
+    for _ in range(1 if few else 1 + _RUNS):
+        generated = []
+        started = time.perf_counter()
+        answers = generate_answers(
+            model,
+            tokenizer,
+            encoder,
+            [row["sentence"] for row in rows],
+            settings,
+            constraint,
+            on_batch=lambda answers, tokens, generated=generated: generated.append(tokens),
+        )
+        seconds.append(time.perf_counter() - started)
+        tokens = sum(generated)
+        right = sum(answer == row["meaning_representation"] for answer, row in zip(answers, rows, strict=True))
+    warm = seconds[1:] or seconds
+    return {
+        "sentences": len(rows),
+        "references_reproduced": right,
+        "tokens": tokens,
+        "seconds": round(statistics.median(warm), 2),
+        "lowest": round(min(warm), 2),
+        "highest": round(max(warm), 2),
+        "first_run": round(seconds[0], 2),
+        "sentences_per_second": round(len(rows) / statistics.median(warm), 2),
+        "peak_gpu_memory_gb": round(torch.cuda.max_memory_reserved() / 1e9, 1),
+    }
+
+
+_PLAIN = {"grammar": False, "cuda_graph": False}
+METHODS = {
+    "seed's recipe": lambda *given: generate(*given, few=True, **_PLAIN, batch_size=1),
+    "generate, NF4, batch 64": lambda *given: generate(*given, **_PLAIN, batch_size=64),
+    "generate, NF4, batch 256": lambda *given: generate(*given, **_PLAIN, batch_size=256),
+    "ours, weights kept in NF4": lambda *given: generate(*given, grammar=True, cuda_graph=True, batch_size=256),
+    "ours, without the grammar": lambda *given: generate(*given, grammar=False, expand=True, cuda_graph=True, batch_size=256),
+    "ours": lambda *given: generate(*given, grammar=True, expand=True, cuda_graph=True, batch_size=256),
+}
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_arguments(parser, METHODS, Path("benchmarks/results/generation.json"))
+    run(parser.parse_args(), METHODS, __file__)
