@@ -25,8 +25,9 @@ from transformers import DataCollatorForSeq2Seq, PreTrainedModel, Trainer, Train
 from viggo_rows import encoder_for, profile_for, read_split
 
 from viggo_pipe.collation import IGNORED
+from viggo_pipe.lora import add_adapter
 from viggo_pipe.model_loading import load_model
-from viggo_pipe.training import add_adapter, build_trainer
+from viggo_pipe.training import build_trainer
 
 _WARM_UP, _WINDOW, _WINDOWS, _PROFILED = 4, 3, 5, 2
 _STEPS = _WARM_UP + _WINDOW * _WINDOWS + _PROFILED

@@ -8,13 +8,14 @@ import sys
 from viggo_pipe.adapter import save_adapter
 from viggo_pipe.base_model import find_base_model
 from viggo_pipe.dvc_files import write_metrics, write_plot
+from viggo_pipe.lora import add_adapter, parameter_counts
 from viggo_pipe.model_loading import load_model
 from viggo_pipe.params import load_params
 from viggo_pipe.resume import input_digest, resumable
 from viggo_pipe.stage import run_stage
 from viggo_pipe.tokenizer import load_tokenizer
 from viggo_pipe.tokens import read_tokens
-from viggo_pipe.training import add_adapter, parameter_counts, train_adapter
+from viggo_pipe.training import train_adapter
 
 TOKENS = ("data/tokenized/train.parquet", "data/tokenized/validation.parquet")
 

@@ -1,0 +1,53 @@
+"""Section train of params.yaml in the words of transformers' Trainer."""
+
+import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
+import torch
+from transformers import TrainingArguments
+
+from viggo_pipe.errors import InputError
+from viggo_pipe.settings.train import TrainSettings
+
+
+def training_arguments(settings: TrainSettings, folder: str, autocast: bool) -> TrainingArguments:
+    """The Trainer's arguments for section train, with its output in `folder`; `autocast`: a GPU multiplies in bf16.
+
+    Raises:
+        InputError: the Trainer refuses a setting.
+    """
+    try:
+        return TrainingArguments(
+            output_dir=folder,
+            seed=settings.seed,
+            data_seed=settings.seed,
+            num_train_epochs=settings.epochs or 1,
+            max_steps=settings.max_steps or -1,
+            per_device_train_batch_size=settings.batch_size,
+            per_device_eval_batch_size=settings.eval_batch_size,
+            gradient_accumulation_steps=settings.accumulation,
+            learning_rate=settings.learning_rate,
+            lr_scheduler_type=settings.schedule,
+            warmup_steps=settings.warmup,
+            optim=settings.optimizer,
+            weight_decay=settings.weight_decay,
+            max_grad_norm=settings.max_grad_norm,
+            gradient_checkpointing=settings.gradient_checkpointing,
+            gradient_checkpointing_kwargs={"use_reentrant": False},
+            train_sampling_strategy="group_by_length" if settings.group_by_length else "random",
+            eval_strategy="no" if settings.eval_steps is None else "steps",
+            eval_steps=settings.eval_steps,
+            save_strategy="best" if settings.keep_best and settings.eval_steps else "no",
+            load_best_model_at_end=bool(settings.keep_best and settings.eval_steps),
+            metric_for_best_model="eval_loss",
+            logging_steps=settings.log_steps,
+            logging_nan_inf_filter=False,
+            prediction_loss_only=True,
+            remove_unused_columns=False,
+            report_to="none",
+            disable_tqdm=True,
+            use_cpu=not torch.cuda.is_available(),
+            # The adapter is kept in fp32; a GPU multiplies it in bf16, a CPU would cast it anew each time.
+            bf16=autocast and torch.cuda.is_available(),
+            dataloader_pin_memory=torch.cuda.is_available(),
+        )
+    except ValueError as error:
+        raise InputError(f"section train: {' '.join(str(error).split())}") from error

@@ -1,0 +1,51 @@
+"""Watches over a training: shows progress, stops a diverging run, and has a checkpoint saved now and then."""
+
+import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
+import math
+from pathlib import Path
+
+from transformers import TrainerCallback
+
+from viggo_pipe.errors import InputError
+from viggo_pipe.progress import Progress
+from viggo_pipe.resumable_trainer import checkpoint_folder, delete_old_checkpoints
+from viggo_pipe.resume import mark_complete
+from viggo_pipe.settings.runtime import RuntimeSettings
+
+
+class Watcher(TrainerCallback):
+    """Shows progress, stops a diverging run, and has a checkpoint saved now and then."""
+
+    def __init__(self, runtime: RuntimeSettings):
+        self._runtime = runtime
+        self._progress: Progress | None = None
+        self._saved_at = 0
+        self._note = ""
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self._saved_at = state.global_step
+        self._progress = Progress("train", state.max_steps, self._runtime.progress, done=state.global_step)
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self._progress.advance(note=self._note)
+        # Only where a loss is logged: the Trainer forgets what it has summed up towards the next one.
+        if state.global_step - self._saved_at >= self._runtime.checkpoint_steps and state.global_step % args.logging_steps == 0:
+            control.should_save = True
+
+    def on_save(self, args, state, control, **kwargs):
+        self._saved_at = state.global_step
+        mark_complete(checkpoint_folder(args.output_dir, state.global_step))
+        delete_old_checkpoints(Path(args.output_dir), state.best_model_checkpoint)
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        for name, called in (("loss", "training loss"), ("eval_loss", "loss on validation")):
+            if name in logs and not math.isfinite(logs[name]):
+                raise InputError(
+                    f"{called} is {logs[name]} at step {state.global_step}, with learning rate {logs.get('learning_rate')}: "
+                    "training diverged, and nothing was saved; lower train.learning_rate, or raise train.warmup"
+                )
+        if "loss" in logs:
+            self._note = f"loss {logs['loss']:.3f}"
+
+    def on_train_end(self, args, state, control, **kwargs):
+        self._progress.close()
