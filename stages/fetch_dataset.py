@@ -3,6 +3,7 @@
 python stages/fetch_dataset.py
 """
 
+import viggo_pipe.interrupt  # noqa: F401, I001 (before the imports that take seconds)
 import sys
 
 from viggo_pipe.dataset import fetch_dataset

@@ -3,6 +3,7 @@
 python stages/predict_probes.py
 """
 
+import viggo_pipe.interrupt  # noqa: F401, I001 (before the imports that take seconds)
 import sys
 from itertools import islice
 

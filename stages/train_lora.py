@@ -3,6 +3,7 @@
 python stages/train_lora.py
 """
 
+import viggo_pipe.interrupt  # noqa: F401, I001 (before the imports that take seconds)
 import sys
 
 from viggo_pipe.adapter import save_adapter

@@ -1,7 +1,13 @@
 import os
+import signal
 from pathlib import Path
 
 import pytest
+
+import viggo_pipe.interrupt  # noqa: F401 (so that what it does to signals is done, and undone)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # pytest's own Ctrl-C
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

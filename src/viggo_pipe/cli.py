@@ -3,6 +3,7 @@
 Each command imports what it needs when it runs, so that `viggo --help` answers at once.
 """
 
+import viggo_pipe.interrupt  # noqa: F401, I001 (before the imports that take seconds)
 import argparse
 import json
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from viggo_pipe import __version__
 from viggo_pipe.errors import InputError, one_line
+from viggo_pipe.interrupt import INTERRUPTED, Interruptible
 
 ADAPTER = Path("models/adapter")
 
@@ -24,13 +26,15 @@ def main(arguments: list[str] | None = None) -> int:
     elif hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8
     try:
-        options.run(options)
-        sys.stdout.flush()
+        with Interruptible():
+            options.run(options)
+            sys.stdout.flush()
     except InputError as error:
         print(f"viggo: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        return 130
+        print("viggo: interrupted", file=sys.stderr)
+        return INTERRUPTED
     except BrokenPipeError:
         # The reader (`head`, say) has gone; Python would complain about it once more when it closes stdout.
         sys.stdout = None

@@ -1,7 +1,6 @@
 """Runs a stage's main function: exit status, one clear error line, and what the run cost, in runs/STAGE.json."""
 
 import json
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from viggo_pipe.errors import InputError, one_line
 from viggo_pipe.files import atomic_write
+from viggo_pipe.interrupt import INTERRUPTED, Interruptible
 from viggo_pipe.machine import describe_machine, peak_memory
 
 # Git-ignored and unknown to DVC: seconds and memory differ at each run, and would make a DVC output stale.
@@ -22,14 +22,13 @@ def run_stage(name: str, main: Callable[[], dict | None]) -> int:
     runs/NAME.json.
     """
     started = time.perf_counter()
-    # `kill` as Ctrl-C: what is half-written is cleared away.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        measured = main() or {}
-        measured |= {"seconds": round(time.perf_counter() - started, 2), **peak_memory(), "machine": describe_machine()}
-        with atomic_write(RUNS / f"{name}.json") as file:
-            json.dump(measured, file, indent=2, sort_keys=True)
-            file.write("\n")
+        with Interruptible():
+            measured = main() or {}
+            measured |= {"seconds": round(time.perf_counter() - started, 2), **peak_memory(), "machine": describe_machine()}
+            with atomic_write(RUNS / f"{name}.json") as file:
+                json.dump(measured, file, indent=2, sort_keys=True)
+                file.write("\n")
     except InputError as error:
         print(f"{name}: {one_line(error)}", file=sys.stderr)
         return 2
@@ -38,5 +37,5 @@ def run_stage(name: str, main: Callable[[], dict | None]) -> int:
         return 2
     except KeyboardInterrupt:
         print(f"{name}: interrupted, and nothing is half-written; run again to go on", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     return 0
