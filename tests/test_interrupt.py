@@ -36,7 +36,7 @@ def wrong_at_imports(folder: Path, every: int, *command: str) -> tuple[int, list
 @pytest.mark.parametrize("call", FLOW)
 def test_ctrl_c_while_a_stage_imports(tmp_path, call):
     moments, wrong = wrong_at_imports(tmp_path, 100 if call in IMPORTING_TORCH else 5, *f"stages/{call}".split())
-    assert moments >= 20 and wrong == []
+    assert moments > 10 and wrong == []
 
 
 @pytest.mark.slow
@@ -44,7 +44,7 @@ def test_ctrl_c_while_viggo_imports(tmp_path):
     command = str(Path(sys.executable).parent / "viggo")
     for every, arguments in ((1, ["--help"]), (5, ["use", "quickstart"]), (100, ["parse", "Doom."])):
         moments, wrong = wrong_at_imports(tmp_path / arguments[0], every, command, *arguments)
-        assert moments >= 20 and wrong == []
+        assert moments > 10 and wrong == []
 
 
 def test_an_error_after_ctrl_c_is_taken_for_it(tmp_path, monkeypatch, capsys):

@@ -1,5 +1,6 @@
 """A killed stage goes on where it stopped, and ends with the bytes that it would have ended with."""
 
+import json
 import os
 import signal
 import subprocess
@@ -14,8 +15,8 @@ from transformers import TrainerCallback
 
 from viggo_pipe import training
 from viggo_pipe.errors import InputError
-from viggo_pipe.resumable_trainer import checkpoint_folder, delete_old_checkpoints
-from viggo_pipe.resume import Journal, input_digest, resumable
+from viggo_pipe.resumable_trainer import checkpoint_folder, delete_old_checkpoints, last_complete_checkpoint
+from viggo_pipe.resume import Journal, input_digest, mark_complete, resumable
 from viggo_pipe.settings.score import ScoreSettings
 
 OUTS = ("models/adapter/adapter_model.safetensors", "models/adapter/adapter_config.json", "plots/loss.csv")
@@ -47,6 +48,12 @@ def contents(project, names=OUTS):
 
 def scratch(project):
     return [path for path in (project.folder / "runs/resume").glob("*-*") if path.is_dir()]
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
 
 
 class InterruptAt(TrainerCallback):
@@ -113,13 +120,22 @@ def test_a_killed_training_ends_with_the_same_bytes(tiny, monkeypatch):
 
 
 @pytest.mark.slow
-def test_other_params_and_cut_off_checkpoints_are_not_resumed(tiny, monkeypatch, capsys):
+def test_other_params_and_damaged_checkpoints_are_not_resumed(tiny, monkeypatch, capsys):
     interrupted_training(tiny, monkeypatch, step=22)
     (folder,) = scratch(tiny)
     (folder / "checkpoint-15/complete").unlink()
     capsys.readouterr()
     assert tiny.run(monkeypatch, "train_lora.py") == 0
     assert "checkpoint-10" in capsys.readouterr().out
+    expected = contents(tiny)
+
+    interrupted_training(tiny, monkeypatch, step=28)
+    (folder,) = scratch(tiny)
+    flip_a_bit(folder / "checkpoint-25/optimizer.pt")
+    capsys.readouterr()
+    assert tiny.run(monkeypatch, "train_lora.py") == 0
+    assert "checkpoint-15" in capsys.readouterr().out
+    assert contents(tiny) == expected
 
     interrupted_training(tiny, monkeypatch, step=22)
     tiny.set(train={"learning_rate": 1e-4})
@@ -135,6 +151,45 @@ def test_the_two_last_checkpoints_and_the_best_are_kept_whatever_the_clock_says(
         os.utime(folder, (2**31 - step, 2**31 - step))
     delete_old_checkpoints(tmp_path, best=str(checkpoint_folder(tmp_path, 10)))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-10", "checkpoint-100", "checkpoint-20"]
+
+
+def checkpoint(folder, step, best=None):
+    """A checkpoint as the Trainer saves one, as far as is read before it goes on from there."""
+    path = checkpoint_folder(folder, step)
+    path.mkdir()
+    (path / "adapter_model.safetensors").write_bytes(bytes(100))
+    state = {"best_model_checkpoint": None if best is None else str(checkpoint_folder("elsewhere", best))}
+    (path / "trainer_state.json").write_text(json.dumps(state))
+    mark_complete(path)
+    return path
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "deleted", "added", "no mark", "half a mark"])
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, damage):
+    before, last = checkpoint(tmp_path, 9), checkpoint(tmp_path, 10)
+    assert last_complete_checkpoint(tmp_path) == last
+    weights, mark = last / "adapter_model.safetensors", last / "complete"
+    if damage == "flipped":
+        flip_a_bit(weights)
+    elif damage == "cut":
+        weights.write_bytes(weights.read_bytes()[:50])
+    elif damage == "deleted":
+        weights.unlink()
+    elif damage == "added":
+        (last / "scaler.pt").write_bytes(b"of another run")
+    elif damage == "no mark":
+        mark.unlink()
+    else:
+        mark.write_bytes(mark.read_bytes()[:-20])
+    assert last_complete_checkpoint(tmp_path) == before
+    assert list(tmp_path.iterdir()) == [before]
+
+
+def test_a_checkpoint_whose_best_one_is_damaged_is_not_gone_on_with(tmp_path):
+    before, best = checkpoint(tmp_path, 5), checkpoint(tmp_path, 10)
+    checkpoint(tmp_path, 15, best=10)
+    flip_a_bit(best / "adapter_model.safetensors")
+    assert last_complete_checkpoint(tmp_path) == before
 
 
 @pytest.mark.slow
@@ -168,6 +223,18 @@ def test_a_journal_forgets_only_what_was_cut_off(tmp_path):
         journal.add({2: "c"})
     with Journal(tmp_path / "journal") as journal:
         assert journal.entries == {0: "a\nb", 1: "é", 2: "c"}
+
+
+def test_a_journal_forgets_a_damaged_line_and_what_follows_it(tmp_path):
+    with Journal(tmp_path / "journal") as journal:
+        journal.add({0: "a", 1: "b", 2: "c"})
+    path = tmp_path / "journal"
+    path.write_bytes(path.read_bytes().replace(b'"b"', b'"d"'))
+    with Journal(path) as journal:
+        assert journal.entries == {0: "a"}
+        journal.add({1: "b"})
+    with Journal(path) as journal:
+        assert journal.entries == {0: "a", 1: "b"}
 
 
 def test_a_stage_that_is_still_running_is_found(tmp_path, monkeypatch):

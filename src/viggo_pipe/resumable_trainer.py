@@ -1,6 +1,7 @@
 """What transformers' Trainer lacks for a resumption that ends with the same bytes."""
 
 import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset, Sampler
 from transformers import Trainer
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
@@ -44,13 +46,23 @@ def checkpoint_folder(folder: str | Path, step: int) -> Path:
 
 
 def last_complete_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint with the most steps that was saved to its end; the others are deleted."""
+    """The checkpoint with the most steps that can be gone on with; those that cannot are deleted.
+
+    It was saved to its end, is undamaged, and so is the best one so far, which a training under `keep_best` ends with.
+    """
     steps = sorted(int(path.name.rsplit("-", 1)[1]) for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
-    complete = [path for step in steps if is_complete(path := checkpoint_folder(folder, step))]
+    whole = [path for step in steps if is_complete(path := checkpoint_folder(folder, step))]
+    names = {None, *(path.name for path in whole)}
+    usable = [path for path in whole if _best_so_far(path) in names]
     for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
-        if path not in complete:
+        if path not in usable:
             shutil.rmtree(path)
-    return complete[-1] if complete else None
+    return usable[-1] if usable else None
+
+
+def _best_so_far(checkpoint: Path) -> str | None:
+    best = json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))["best_model_checkpoint"]
+    return None if best is None else Path(best).name
 
 
 def delete_old_checkpoints(folder: Path, best: str | None) -> None:

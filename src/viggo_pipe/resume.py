@@ -37,7 +37,7 @@ def input_digest(sections: Iterable[BaseModel], files: Iterable[str | Path], tex
     for path in [*map(Path, files), Path(__file__).parent]:
         for file in sorted(path.rglob("*.py" if path == Path(__file__).parent else "*")) if path.is_dir() else [path]:
             if file.is_file():
-                digest.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+                digest.update(f"{file.name} {_sha256(file)}\n".encode())
     return digest.hexdigest()
 
 
@@ -73,21 +73,39 @@ def resumable(stage: str, digest: str) -> Iterator[Path]:
 
 
 def mark_complete(folder: Path) -> None:
-    """Put every file of `folder` on the disk, and then a mark: one that has it was not cut off, even by a power loss."""
-    for path in folder.iterdir():
+    """Put every file of `folder` on the disk, and then a mark with the sha256 of each.
+
+    A folder that has it was not cut off, even by a power loss, and what is damaged later is found.
+    """
+    sums = _checksums(folder)
+    for path in folder.rglob("*"):
         _sync(path)
     mark = folder / _MARK
-    mark.touch()
+    mark.write_text(json.dumps(sums, indent=2, sort_keys=True), encoding="utf-8")
     _sync(mark)
     _sync(folder)
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether `mark_complete` came to its end."""
-    return (folder / _MARK).exists()
+    """Whether `mark_complete` came to its end, and the files are still those of then."""
+    try:
+        return json.loads((folder / _MARK).read_bytes()) == _checksums(folder)
+    except (OSError, ValueError):  # no mark, half of one, or a file that the disk does not give back
+        return False
 
 
 _MARK = "complete"
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    """The sha256 of each file of `folder`, by its path in there; the mark is none of them."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path != folder / _MARK]
+    return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync(path: Path) -> None:
@@ -99,15 +117,22 @@ def _sync(path: Path) -> None:
 
 
 class Journal:
-    """Numbered texts, each on the disk as soon as it was added; what a kill cut off is left out when it is read again."""
+    """Numbered texts, each on the disk as soon as it was added.
+
+    Each line begins with a checksum of the rest: when the journal is read again, a line that was cut off or damaged is left
+    out, and what follows it.
+    """
 
     def __init__(self, path: Path):
         self.entries: dict[int, str] = {}
-        content = path.read_bytes() if path.exists() else b""
-        whole = content[: content.rfind(b"\n") + 1]
-        for line in whole.splitlines():
-            number, text = json.loads(line)
+        whole = b""
+        for line in path.read_bytes().splitlines(keepends=True) if path.exists() else ():
+            checksum, _, entry = line.rstrip(b"\n").partition(b" ")
+            if not line.endswith(b"\n") or checksum != _line_checksum(entry):
+                break
+            number, text = json.loads(entry)
             self.entries[number] = text
+            whole += line
         self._file = open(path, "wb")  # noqa: SIM115 (closed by __exit__)
         self._file.write(whole)
         self._flush()
@@ -115,7 +140,9 @@ class Journal:
     def add(self, entries: dict[int, str]) -> None:
         """Add `entries` and wait until they are on the disk."""
         self.entries |= entries
-        self._file.write("".join(f"{json.dumps(entry)}\n" for entry in entries.items()).encode())
+        for entry in entries.items():
+            line = json.dumps(entry).encode()
+            self._file.write(_line_checksum(line) + b" " + line + b"\n")
         self._flush()
 
     def __enter__(self) -> "Journal":
@@ -127,3 +154,7 @@ class Journal:
     def _flush(self) -> None:
         self._file.flush()
         os.fsync(self._file.fileno())
+
+
+def _line_checksum(line: bytes) -> bytes:
+    return hashlib.sha256(line).hexdigest()[:16].encode()
