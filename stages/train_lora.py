@@ -8,6 +8,7 @@ import sys
 
 from viggo_pipe.adapter import save_adapter
 from viggo_pipe.base_model import find_base_model
+from viggo_pipe.divergence import keeping_last_good
 from viggo_pipe.dvc_files import write_metrics, write_plot
 from viggo_pipe.lora import add_adapter, parameter_counts
 from viggo_pipe.model_loading import load_model
@@ -32,7 +33,8 @@ def main() -> dict[str, float]:
         print("parameters: {trainable_parameters:,} trainable of {total_parameters:,} ({trainable_percent} %)".format(**counts))
 
         pad_token_id = load_tokenizer(base).pad_token_id
-        result = train_adapter(model, train_rows, validation_rows, pad_token_id, params.train, params.runtime, scratch)
+        with keeping_last_good(base, prompt):
+            result = train_adapter(model, train_rows, validation_rows, pad_token_id, params.train, params.runtime, scratch)
         save_adapter(result.model, base, prompt, "models/adapter")
         write_plot("plots/loss.csv", result.losses)
         write_metrics("metrics/model.json", counts)

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import shutil
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from independent_scorer import score
 from project import Project
 from tiny_model import write_tiny_mistral
 
+from viggo_pipe.cli import main
 from viggo_pipe.jsonl import read_jsonl
 
 pytestmark = pytest.mark.slow
@@ -133,13 +135,29 @@ def test_damaged_weights_and_adapters_are_named(tiny, monkeypatch, capsys):
     assert tiny.run(monkeypatch, "predict.py", "tuned") == 0
 
 
-def test_a_diverging_run_says_so_and_saves_nothing(tiny, monkeypatch, capsys):
-    tiny.set(train={"learning_rate": 1e30, "max_grad_norm": 1e30, "warmup": 0, "log_steps": 1})
+def test_a_diverging_run_keeps_its_last_good_checkpoint_and_writes_no_out(tiny, monkeypatch, capsys):
+    # The warm-up's first step has learning rate 0: only the second one ruins the weights, and the third finds out.
+    ruin = {"learning_rate": 1e30, "max_grad_norm": 1e30, "warmup": 0.5, "log_steps": 1}
+    tiny.set(train=ruin, runtime={"checkpoint_steps": 1})
     for script in ("fetch_dataset.py", "tokenize_dataset.py"):
         assert tiny.run(monkeypatch, script) == 0
+    for _ in range(2):  # the second time from the last checkpoint on, which is ruined
+        capsys.readouterr()
+        assert tiny.run(monkeypatch, "train_lora.py") == 2
+        error = capsys.readouterr().err
+        assert "is nan at step 3, with learning rate" in error and error.count("\n") == 1
+        assert error.endswith("the adapter as of step 1 is in runs/diverged\n")
+        assert not (tiny.folder / "models").exists() and not (tiny.folder / "plots/loss.csv").exists()
+    assert main(["parse", "--adapter", "runs/diverged", "Doom is a shooter."]) == 0
+    kept = capsys.readouterr().out
+    assert main(["parse", "--base", "Doom is a shooter."]) == 0
+    assert kept == capsys.readouterr().out  # untouched by the step of rate 0
+
+    tiny.set(runtime={"checkpoint_steps": 100})
+    shutil.rmtree(tiny.folder / "runs/resume")
     assert tiny.run(monkeypatch, "train_lora.py") == 2
-    assert "learning_rate" in capsys.readouterr().err
-    assert not (tiny.folder / "models").exists()
+    assert "no checkpoint was saved" in capsys.readouterr().err
+    assert not (tiny.folder / "runs/diverged").exists()
 
 
 @pytest.mark.viggo

@@ -2,6 +2,7 @@
 
 import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
 import json
+import shutil
 from pathlib import Path
 
 from peft import PeftModel
@@ -27,15 +28,28 @@ def save_adapter(model: PeftModel, base: BaseModel, prompt: PromptSettings, fold
     """
     with atomic_folder(folder) as partial:
         model.save_pretrained(partial, safe_serialization=True)
-        for extra in set(partial.iterdir()) - {partial / _CONFIG, partial / _WEIGHTS}:
-            extra.unlink()
-        config = json.loads((partial / _CONFIG).read_text(encoding="utf-8"))
-        config["base_model_name_or_path"] = base.name
-        config["revision"] = base.revision
-        if isinstance(config["target_modules"], list):
-            config["target_modules"].sort()
-        _write_json(partial / _CONFIG, config)
-        _write_json(partial / _PROMPT, prompt.model_dump())
+        _complete(partial, base, prompt)
+
+
+def save_checkpoints_adapter(checkpoint: Path, base: BaseModel, prompt: PromptSettings, folder: str | Path) -> None:
+    """Write the adapter that the Trainer saved in `checkpoint` to `folder`, as `save_adapter` writes a model's."""
+    with atomic_folder(folder) as partial:
+        for name in (_CONFIG, _WEIGHTS):
+            shutil.copyfile(checkpoint / name, partial / name)
+        _complete(partial, base, prompt)
+
+
+def _complete(folder: Path, base: BaseModel, prompt: PromptSettings) -> None:
+    """Make peft's two files those of `save_adapter`."""
+    for extra in set(folder.iterdir()) - {folder / _CONFIG, folder / _WEIGHTS}:
+        extra.unlink()
+    config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+    config["base_model_name_or_path"] = base.name
+    config["revision"] = base.revision
+    if isinstance(config["target_modules"], list):
+        config["target_modules"].sort()
+    _write_json(folder / _CONFIG, config)
+    _write_json(folder / _PROMPT, prompt.model_dump())
 
 
 def load_adapter(model: PreTrainedModel, base: BaseModel, folder: str | Path) -> PeftModel:

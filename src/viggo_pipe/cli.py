@@ -52,7 +52,9 @@ def _argument_parser() -> argparse.ArgumentParser:
 
     parse = commands.add_parser("parse", help="print the meaning representation of sentences")
     parse.add_argument("sentences", nargs="*", metavar="SENTENCE", help="without any: one a line from standard input")
-    parse.add_argument("--base", action="store_true", help="ask the base model, without the trained adapter")
+    which = parse.add_mutually_exclusive_group()
+    which.add_argument("--base", action="store_true", help="ask the base model, without the trained adapter")
+    which.add_argument("--adapter", metavar="FOLDER", default=ADAPTER, help=f"of the trained adapter; default: {ADAPTER}")
     parse.add_argument("--json", action="store_true", help="print a JSON object a line, with dialogue act and slots")
     parse.set_defaults(run=_parse)
 
@@ -97,7 +99,7 @@ def _parse(options: argparse.Namespace) -> None:
 
     from viggo_pipe.inference import Parser
 
-    parser = Parser(params.model, params.quantize, params.prompt, None if options.base else ADAPTER)
+    parser = Parser(params.model, params.quantize, params.prompt, None if options.base else options.adapter)
     for sentence, answer in zip(sentences, parser.parse(sentences, params.generate), strict=True):
         print(_as_json(sentence, answer) if options.json else answer)
 

@@ -45,19 +45,32 @@ def checkpoint_folder(folder: str | Path, step: int) -> Path:
     return Path(folder) / f"{PREFIX_CHECKPOINT_DIR}-{step}"
 
 
+def step_of(checkpoint: Path) -> int:
+    """How many optimizer steps a checkpoint has behind it."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def complete_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints that were saved to their end and are undamaged, in the order of their steps."""
+    return [path for path in _checkpoints(folder) if is_complete(path)]
+
+
 def last_complete_checkpoint(folder: Path) -> Path | None:
     """The checkpoint with the most steps that can be gone on with; those that cannot are deleted.
 
-    It was saved to its end, is undamaged, and so is the best one so far, which a training under `keep_best` ends with.
+    It is complete, and so is the best one until then, with which a training under `keep_best` may end.
     """
-    steps = sorted(int(path.name.rsplit("-", 1)[1]) for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
-    whole = [path for step in steps if is_complete(path := checkpoint_folder(folder, step))]
-    names = {None, *(path.name for path in whole)}
-    usable = [path for path in whole if _best_so_far(path) in names]
-    for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
+    complete = complete_checkpoints(folder)
+    names = {None, *(path.name for path in complete)}
+    usable = [path for path in complete if _best_so_far(path) in names]
+    for path in _checkpoints(folder):
         if path not in usable:
             shutil.rmtree(path)
     return usable[-1] if usable else None
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), key=step_of)
 
 
 def _best_so_far(checkpoint: Path) -> str | None:
@@ -70,8 +83,6 @@ def delete_old_checkpoints(folder: Path, best: str | None) -> None:
 
     The Trainer's own `save_total_limit` goes by the files' times: after a jump of the clock it deletes the newest.
     """
-    steps = sorted(int(path.name.rsplit("-", 1)[1]) for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
-    for step in steps[:-2]:
-        path = checkpoint_folder(folder, step)
+    for path in _checkpoints(folder)[:-2]:
         if best is None or path.resolve() != Path(best).resolve():
             shutil.rmtree(path)

@@ -13,6 +13,19 @@ from viggo_pipe.resume import mark_complete
 from viggo_pipe.settings.runtime import RuntimeSettings
 
 
+class Diverged(InputError):
+    """A loss is NaN or infinite.
+
+    Attributes:
+        checkpoints: the folder of the run's checkpoints.
+        last_good_step: the last step after which a loss was computed that is a number.
+    """
+
+    def __init__(self, message: str, checkpoints: Path, last_good_step: int):
+        super().__init__(message)
+        self.checkpoints, self.last_good_step = checkpoints, last_good_step
+
+
 class Watcher(TrainerCallback):
     """Shows progress, stops a diverging run, and has a checkpoint saved now and then."""
 
@@ -20,10 +33,12 @@ class Watcher(TrainerCallback):
         self._runtime = runtime
         self._progress: Progress | None = None
         self._saved_at = 0
+        self._last_good_step = -1
         self._note = ""
 
     def on_train_begin(self, args, state, control, **kwargs):
         self._saved_at = state.global_step
+        self._last_good_step = state.global_step - 1
         self._progress = Progress("train", state.max_steps, self._runtime.progress, done=state.global_step)
 
     def on_step_end(self, args, state, control, **kwargs):
@@ -38,12 +53,22 @@ class Watcher(TrainerCallback):
         delete_old_checkpoints(Path(args.output_dir), state.best_model_checkpoint)
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        for name, called in (("loss", "training loss"), ("eval_loss", "loss on validation")):
-            if name in logs and not math.isfinite(logs[name]):
-                raise InputError(
-                    f"{called} is {logs[name]} at step {state.global_step}, with learning rate {logs.get('learning_rate')}: "
-                    "training diverged, and nothing was saved; lower train.learning_rate, or raise train.warmup"
+        # The loss of a step is that of the weights before it.
+        for name, called, good_step in (
+            ("loss", "training loss", state.global_step - 1),
+            ("eval_loss", "loss on validation", state.global_step),
+        ):
+            if name not in logs:
+                continue
+            if not math.isfinite(logs[name]):
+                rate = kwargs["lr_scheduler"].get_last_lr()[0]  # an evaluation's log has none
+                raise Diverged(
+                    f"{called} is {logs[name]} at step {state.global_step}, with learning rate {rate:.3g}: training diverged; "
+                    "lower train.learning_rate, or raise train.warmup",
+                    Path(args.output_dir),
+                    self._last_good_step,
                 )
+            self._last_good_step = good_step
         if "loss" in logs:
             self._note = f"loss {logs['loss']:.3f}"
 
