@@ -8,6 +8,7 @@ import sys
 
 from viggo_pipe.adapter import save_adapter
 from viggo_pipe.base_model import find_base_model
+from viggo_pipe.determinism import deterministic_algorithms
 from viggo_pipe.divergence import keeping_last_good
 from viggo_pipe.dvc_files import write_metrics, write_plot
 from viggo_pipe.lora import add_adapter, parameter_counts
@@ -25,7 +26,7 @@ TOKENS = ("data/tokenized/train.parquet", "data/tokenized/validation.parquet")
 def main() -> dict[str, float]:
     params = load_params("model", "quantize", "lora", "train")
     digest = input_digest([params.model, params.quantize, params.lora, params.train], TOKENS)
-    with resumable("train", digest) as scratch:
+    with deterministic_algorithms(params.train.deterministic), resumable("train", digest) as scratch:
         (train_rows, prompt), (validation_rows, _) = map(read_tokens, TOKENS)
         base = find_base_model(params.model)
         model = add_adapter(load_model(base, params.quantize), params.lora, params.train)

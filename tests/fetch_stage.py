@@ -54,6 +54,7 @@ _OTHER_SECTIONS = {
         "cuda_graph": False,
         "fold_adapter": False,
         "float8": False,
+        "deterministic": False,
         "eval_batch_size": 8,
         "log_steps": 1,
         "eval_steps": None,

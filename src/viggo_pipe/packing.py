@@ -127,10 +127,11 @@ def _packed_forward(
     else:
         isolation = {"attention_mask": _mask(segment_ends, length, model.dtype)}
     hidden = model.get_decoder()(input_ids=input_ids, position_ids=position_ids, use_cache=False, **isolation).last_hidden_state
-    picked = hidden.gather(1, label_positions.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
-    logits = model.get_output_embeddings()(picked).float()
+    # By whole rows: the gradient of such a choice has a deterministic kernel that sorts rows, gather's sorts single numbers.
+    rows = label_positions + length * torch.arange(packs, device=label_positions.device).unsqueeze(1)
+    logits = model.get_output_embeddings()(hidden.flatten(0, 1).index_select(0, rows.flatten())).float()
     labels = labels[:, 1:]
-    total = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")
+    total = functional.cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="sum")
     return {"loss": total / (labels.ne(IGNORED).sum() if num_items_in_batch is None else num_items_in_batch)}
 
 

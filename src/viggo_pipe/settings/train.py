@@ -19,10 +19,11 @@ class TrainSettings(Section):
     `seed` seeds everything. `loss_on`: the tokens that are learnt. `epochs` or `max_steps` (optimizer steps) is null.
     `pack_length`: tokens of a row that examples are packed into, a multiple of 8; null: one example a row, padded. `compile`:
     compile the decoder layers, on a GPU. `cuda_graph`: launch a step's kernels at once, on a GPU. `fold_adapter`: multiply by
-    the sum of NF4 weights and adapter. `float8`: do so in 8 bits, on a GPU. `batch_size`: rows a forward pass on one device.
-    `accumulation`: forward passes an optimizer step. `log_steps`: optimizer steps that a point of the loss curve averages.
-    `eval_steps`: optimizer steps between losses on validation; null: once, at the end. `keep_best`: end with the weights that
-    had the lowest such loss, not with the last ones. `warmup`: optimizer steps, or below 1 a share of all.
+    the sum of NF4 weights and adapter. `float8`: do so in 8 bits, on a GPU. `deterministic`: the same adapter at each run, on
+    a GPU too. `batch_size`: rows a forward pass on one device. `accumulation`: forward passes an optimizer step. `log_steps`:
+    optimizer steps that a point of the loss curve averages. `eval_steps`: optimizer steps between losses on validation; null:
+    once, at the end. `keep_best`: end with the weights that had the lowest such loss, not with the last ones. `warmup`:
+    optimizer steps, or below 1 a share of all.
     """
 
     seed: NotNegative
@@ -34,6 +35,7 @@ class TrainSettings(Section):
     cuda_graph: Flag
     fold_adapter: Flag
     float8: Flag
+    deterministic: Flag
     batch_size: Positive
     accumulation: Positive
     eval_batch_size: Positive
