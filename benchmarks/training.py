@@ -27,7 +27,7 @@ from viggo_rows import encoder_for, profile_for, read_split
 from viggo_pipe.collation import IGNORED
 from viggo_pipe.lora import add_adapter
 from viggo_pipe.model_loading import load_model
-from viggo_pipe.training import build_trainer
+from viggo_pipe.training import build_trainer, prepare_for_training
 
 _WARM_UP, _WINDOW, _WINDOWS, _PROFILED = 4, 3, 5, 2
 _STEPS = _WARM_UP + _WINDOW * _WINDOWS + _PROFILED
@@ -84,6 +84,7 @@ def ours(params, base, rows, **changes) -> dict[str, float]:
     """This pipeline, as the profile has it, with `changes` to its section train."""
     train = params.train.model_copy(update={"max_steps": _STEPS, "epochs": None, "eval_steps": None, **changes})
     model = add_adapter(load_model(base, params.quantize), params.lora, train)
+    prepare_for_training(model, train)
     pad_token_id = encoder_for(params, base).tokenizer.pad_token_id
     with tempfile.TemporaryDirectory() as scratch:
         trainer = build_trainer(model, rows, rows[:64], pad_token_id, train, params.runtime, Path(scratch))

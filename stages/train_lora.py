@@ -15,10 +15,10 @@ from viggo_pipe.lora import add_adapter, parameter_counts
 from viggo_pipe.model_loading import load_model
 from viggo_pipe.params import load_params
 from viggo_pipe.resume import input_digest, resumable
+from viggo_pipe.soup import train_soup
 from viggo_pipe.stage import run_stage
 from viggo_pipe.tokenizer import load_tokenizer
 from viggo_pipe.tokens import read_tokens
-from viggo_pipe.training import train_adapter
 
 TOKENS = ("data/tokenized/train.parquet", "data/tokenized/validation.parquet")
 
@@ -30,15 +30,18 @@ def main() -> dict[str, float]:
         (train_rows, prompt), (validation_rows, _) = map(read_tokens, TOKENS)
         base = find_base_model(params.model)
         model = add_adapter(load_model(base, params.quantize), params.lora, params.train)
-        counts = parameter_counts(model)
-        print("parameters: {trainable_parameters:,} trainable of {total_parameters:,} ({trainable_percent} %)".format(**counts))
+        print(
+            "parameters: {trainable_parameters:,} trainable of {total_parameters:,} ({trainable_percent} %)".format(
+                **parameter_counts(model)
+            )
+        )
 
         pad_token_id = load_tokenizer(base).pad_token_id
         with keeping_last_good(base, prompt):
-            result = train_adapter(model, train_rows, validation_rows, pad_token_id, params.train, params.runtime, scratch)
+            result = train_soup(model, train_rows, validation_rows, pad_token_id, params.train, params.runtime, scratch)
         save_adapter(result.model, base, prompt, "models/adapter")
         write_plot("plots/loss.csv", result.losses)
-        write_metrics("metrics/model.json", counts)
+        write_metrics("metrics/model.json", parameter_counts(result.model))
     print(
         f"models/adapter: trained on {result.tokens:,} tokens in {result.seconds:.0f} s, "
         f"validation loss {result.validation_loss:.4f}"

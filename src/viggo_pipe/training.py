@@ -47,6 +47,18 @@ class TrainingResult:
     seconds: float
 
 
+def prepare_for_training(model: PeftModel, settings: TrainSettings) -> None:
+    """Fold and compile the layers of `model` where `settings` ask for it: once, whatever is then trained.
+
+    Raises:
+        InputError: the layers cannot be folded.
+    """
+    if settings.fold_adapter:
+        fold_adapter(model, settings.float8 and has_float8())
+    if settings.compile and has_gpu("train.compile: layers are not compiled"):
+        compile_layers(model)
+
+
 def train_adapter(
     model: PeftModel,
     train_rows: Sequence[Example],
@@ -58,8 +70,8 @@ def train_adapter(
 ) -> TrainingResult:
     """Train the adapter of `model` on `train_rows`, with the loss on `validation_rows` each `eval_steps` and at the end.
 
-    Checkpoints are saved to `scratch`; training goes on from the last complete one that lies there. On a CPU the adapter is
-    then the same to the last bit as if it had not been interrupted.
+    `model` has been through `prepare_for_training`. Checkpoints are saved to `scratch`; training goes on from the last
+    complete one that lies there. On a CPU the adapter is then the same to the last bit as if it had not been interrupted.
 
     Raises:
         InputError: training diverges, the disk is full, no row has a token to learn, or the optimizer or the schedule is not
@@ -80,6 +92,23 @@ def train_adapter(
     return TrainingResult(model, _loss_curve(state, validation_loss), validation_loss, trained, outcome.metrics["train_runtime"])
 
 
+def validation_loss(
+    model: PeftModel,
+    validation_rows: Sequence[Example],
+    pad_token_id: int,
+    settings: TrainSettings,
+    runtime: RuntimeSettings,
+    scratch: Path,
+) -> float:
+    """The loss of `model`, which is prepared, on `validation_rows`, as training computes it.
+
+    Raises:
+        InputError: no row has a token to learn.
+    """
+    rows = _with_something_to_learn(validation_rows, settings)
+    return build_trainer(model, rows, rows, pad_token_id, settings, runtime, scratch).evaluate()["eval_loss"]
+
+
 def build_trainer(
     model: PeftModel,
     rows: Sequence[Example],
@@ -89,7 +118,7 @@ def build_trainer(
     runtime: RuntimeSettings,
     scratch: Path,
 ) -> ResumableTrainer:
-    """The Trainer that `settings` ask for, of rows that each have something to learn.
+    """The Trainer that `settings` ask for, of a model that is prepared and rows that each have something to learn.
 
     Raises:
         InputError: the model cannot be trained so, or the optimizer or the schedule is not one that transformers knows.
@@ -99,10 +128,6 @@ def build_trainer(
         rows, validation = (pack_rows(some, settings.pack_length, settings.seed) for some in (rows, validation))
         collator = PackCollator([*rows, *validation], pad_token_id, settings.pack_length, settings.loss_on, settings.batch_size)
         take_packs(model)
-    if settings.fold_adapter:
-        fold_adapter(model, settings.float8 and has_float8())
-    if settings.compile and has_gpu("train.compile: layers are not compiled"):
-        compile_layers(model)
     graphed = settings.cuda_graph and has_gpu("train.cuda_graph: steps are not recorded")
     trainer = (GraphedTrainer if graphed else ResumableTrainer)(
         model=model,

@@ -16,7 +16,9 @@ Optimizer = Literal[
 class TrainSettings(Section):
     """Training through transformers' Trainer; the names without a word here mean what its arguments of that name mean.
 
-    `seed` seeds everything. `loss_on`: the tokens that are learnt. `epochs` or `max_steps` (optimizer steps) is null.
+    `seed` seeds everything. `soup_members`: adapters that are trained one after another, with `seed` and those that follow it,
+    and averaged (two runs whose seeds are less than that apart share members). `loss_on`: the tokens that are learnt. `epochs`
+    or `max_steps` (optimizer steps) is null.
     `pack_length`: tokens of a row that examples are packed into, a multiple of 8; null: one example a row, padded. `compile`:
     compile the decoder layers, on a GPU. `cuda_graph`: launch a step's kernels at once, on a GPU. `fold_adapter`: multiply by
     the sum of NF4 weights and adapter. `float8`: do so in 8 bits, on a GPU. `deterministic`: the same adapter at each run, on
@@ -27,6 +29,7 @@ class TrainSettings(Section):
     """
 
     seed: NotNegative
+    soup_members: Positive
     loss_on: Literal["answer", "all"]
     epochs: PositiveFloat | None
     max_steps: Positive | None

@@ -1,0 +1,133 @@
+"""A model soup: several adapters, trained alike but for their seed, averaged into one.
+
+Wortsman et al. 2022 (arXiv:2203.05482) average weights. Of an adapter it is the update B A that is averaged, exactly: the
+factors of the members stand side by side in those of the soup, whose rank is the sum of theirs.
+"""
+
+import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
+import dataclasses
+import gc
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.lora import LoraLayer
+from safetensors.torch import load_file, save_file
+from transformers import set_seed
+
+from viggo_pipe.files import explaining_full_disk
+from viggo_pipe.prompt import Example
+from viggo_pipe.resume import is_complete, mark_complete
+from viggo_pipe.settings.runtime import RuntimeSettings
+from viggo_pipe.settings.train import TrainSettings
+from viggo_pipe.training import TrainingResult, prepare_for_training, train_adapter, validation_loss
+
+_ADAPTER = "default"  # as peft calls the adapter that it saves without a folder of its own
+
+
+def train_soup(
+    model: PeftModel,
+    train_rows: Sequence[Example],
+    validation_rows: Sequence[Example],
+    pad_token_id: int,
+    settings: TrainSettings,
+    runtime: RuntimeSettings,
+    scratch: Path,
+) -> TrainingResult:
+    """Train the adapter of `model`, or with `settings.soup_members` so many one after another, and average them.
+
+    Member i has the seed `settings.seed` + i: its initial adapter, its order of rows and its dropout are other ones. The loss
+    curve's steps go on from one member to the next. Members that have come to their end lie in `scratch`, and are not trained
+    again after a kill.
+
+    Raises:
+        InputError: as `train_adapter`.
+    """
+    prepare_for_training(model, settings)
+    given = train_rows, validation_rows, pad_token_id
+    if settings.soup_members == 1:
+        return train_adapter(model, *given, settings, runtime, scratch)
+    members = []
+    for index in range(settings.soup_members):
+        folder = scratch / f"member-{index}"
+        if not is_complete(folder):
+            print(f"member {index + 1} of {settings.soup_members}, seed {settings.seed + index}", flush=True)
+            if index:
+                _start_anew(model, settings.seed + index)
+            member = settings.model_copy(update={"seed": settings.seed + index})
+            training = scratch / f"training-{index}"
+            training.mkdir(exist_ok=True)
+            _save_member(train_adapter(model, *given, member, runtime, training), folder)
+            shutil.rmtree(training)
+        members.append(folder)
+    results = [_read_result(folder) for folder in members]
+    average_adapters(model, [load_file(folder / _WEIGHTS) for folder in members])
+    loss = validation_loss(model, validation_rows, pad_token_id, settings, runtime, scratch / "evaluation")
+    apart = ", ".join(f"{result.validation_loss:.4f}" for result in results)
+    print(f"loss on validation: {apart}; of their average {loss:.4f}", flush=True)
+    return TrainingResult(
+        model,
+        _joined(results),
+        loss,
+        tokens=sum(result.tokens for result in results),
+        seconds=sum(result.seconds for result in results),
+    )
+
+
+def average_adapters(model: PeftModel, members: Sequence[dict[str, torch.Tensor]]) -> None:
+    """Put the mean of the updates of `members`, peft's state dicts of adapters like that of `model`, in the place of its own."""
+    config = model.peft_config[_ADAPTER]
+    names = [f"member-{index}" for index in range(len(members))]
+    for name, weights in zip(names, members, strict=True):
+        model.add_adapter(name, config)
+        set_peft_model_state_dict(model, weights, adapter_name=name)
+    model.set_adapter(names[0])
+    model.delete_adapter(_ADAPTER)
+    model.add_weighted_adapter(names, [1 / len(names)] * len(names), _ADAPTER, combination_type="cat")
+    model.peft_config[_ADAPTER].target_modules = config.target_modules  # which peft joins, one member's to the other's
+    model.set_adapter(_ADAPTER)
+    for name in names:
+        model.delete_adapter(name)
+
+
+def _start_anew(model: PeftModel, seed: int) -> None:
+    """Draw the adapter of `model` anew, in place, so that layers that were compiled for it need not be compiled again."""
+    set_seed(seed)
+    for module in model.modules():
+        if isinstance(module, LoraLayer):
+            module.reset_lora_parameters(_ADAPTER, init_lora_weights=True)
+    for parameter in model.parameters():
+        parameter.grad = None
+    # accelerate wraps what it finds here once more for each Trainer.
+    for wrapped in ("forward", "_original_forward"):
+        model.__dict__.pop(wrapped, None)
+    gc.collect()  # the last Trainer, whose parts know each other, and a CUDA graph's memory with it
+
+
+_WEIGHTS = "adapter.safetensors"
+_RESULT = "result.json"
+
+
+def _save_member(result: TrainingResult, folder: Path) -> None:
+    with explaining_full_disk(folder):
+        folder.mkdir(exist_ok=True)
+        weights = {name: tensor.contiguous().cpu() for name, tensor in get_peft_model_state_dict(result.model).items()}
+        save_file(weights, folder / _WEIGHTS)
+        measured = {field.name: getattr(result, field.name) for field in dataclasses.fields(result) if field.name != "model"}
+        (folder / _RESULT).write_text(json.dumps(measured), encoding="utf-8")
+        mark_complete(folder)
+
+
+def _read_result(folder: Path) -> TrainingResult:
+    return TrainingResult(model=None, **json.loads((folder / _RESULT).read_text(encoding="utf-8")))
+
+
+def _joined(results: Sequence[TrainingResult]) -> list[dict[str, str | float]]:
+    curve, before = [], 0
+    for result in results:
+        curve += [{**point, "step": before + point["step"]} for point in result.losses]
+        before = curve[-1]["step"]
+    return curve

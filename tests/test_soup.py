@@ -1,0 +1,132 @@
+"""A soup's update is the mean of its members', in an adapter that peft alone can load."""
+
+import json
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+from project import Project
+from test_resume import OUTS, contents
+from tiny_model import write_tiny_mistral
+from transformers import AutoModelForCausalLM
+
+from viggo_pipe.soup import average_adapters
+
+TARGETS = ["q_proj", "down_proj"]
+STEPS = 10  # of a member
+
+
+def fresh(folder, targets, layers):
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    config = LoraConfig(r=4, lora_alpha=6, target_modules=targets, layers_to_transform=layers, task_type="CAUSAL_LM")
+    return get_peft_model(model, config)
+
+
+def drawn(model, seed):
+    """An adapter's weights, drawn at random."""
+    generator = torch.Generator().manual_seed(seed)
+    return {name: torch.randn(weight.shape, generator=generator) for name, weight in get_peft_model_state_dict(model).items()}
+
+
+def updates(weights, scaling):
+    """What an adapter adds to each weight, s B A."""
+    return {name: scaling * weights[name.replace("lora_A", "lora_B")] @ weights[name] for name in weights if "lora_A" in name}
+
+
+@pytest.mark.parametrize(("targets", "layers"), [(TARGETS, [1]), (r".*\.1\..*(q|down)_proj", None)])
+def test_the_update_is_the_mean_of_the_members(tiny_folder, tmp_path, targets, layers):
+    model = fresh(tiny_folder, targets, layers)
+    members = [drawn(model, seed) for seed in range(3)]
+    average_adapters(model, members)
+
+    model.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert config["r"] == 12 and config["layers_to_transform"] == layers
+    assert (sorted(config["target_modules"]) if isinstance(targets, list) else config["target_modules"]) == (
+        sorted(targets) if isinstance(targets, list) else targets
+    )
+    loaded = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32), tmp_path)
+    found = updates(get_peft_model_state_dict(loaded), config["lora_alpha"] / config["r"])
+    apart = [updates(weights, 6 / 4) for weights in members]
+    assert found.keys() == apart[0].keys() and len(found) == len(TARGETS)
+    for name, update in found.items():
+        torch.testing.assert_close(update, sum(member[name] for member in apart) / 3)
+    assert list(model.peft_config) == ["default"] and model.active_adapters == ["default"]
+    ids = torch.arange(3, 20).unsqueeze(0)
+    torch.testing.assert_close(model(ids).logits, loaded(ids).logits)
+
+
+@pytest.fixture
+def soup(tmp_path, monkeypatch):
+    """A project with tokens to train three members on, of ten steps each."""
+    write_tiny_mistral(tmp_path / "tiny-mistral")
+    project = Project(tmp_path / "project")
+    project.set(
+        dataset={"sample": {"train": 40, "validation": 4, "test": 6, "seed": 0}},
+        model={"source": "local", "path": str(tmp_path / "tiny-mistral"), "sha256": None},
+        tokenize={"max_length": 256},
+        lora={"r": 4, "upper_layers": 1, "dropout": 0.1},
+        quantize={"bits": 4},
+        train={"soup_members": 3, "batch_size": 4, "epochs": 1, "log_steps": 2, "eval_steps": 5},
+        runtime={"progress": "plain", "checkpoint_steps": 4},
+    )
+    for script in ("fetch_dataset.py", "tokenize_dataset.py"):
+        assert project.run(monkeypatch, script) == 0
+    return project
+
+
+def trained(project, monkeypatch, **settings):
+    project.set(train=settings)
+    assert project.run(monkeypatch, "train_lora.py") == 0
+    return contents(project)
+
+
+@pytest.mark.slow
+def test_an_interrupted_soup_ends_with_the_same_bytes(soup, monkeypatch, capsys):
+    expected = trained(soup, monkeypatch)
+    steps = [int(line.split(b",")[0]) for line in expected["plots/loss.csv"].splitlines()[1:]]
+    assert steps == sorted(steps) and steps[-1] == 3 * STEPS
+
+    original = torch.optim.AdamW.step
+    for stop in (2, STEPS + 7, 3 * STEPS - 1):  # in each of the members
+        calls = iter(range(1, 10**6))
+
+        def step(self, *given, calls=calls, stop=stop, **named):
+            if next(calls) == stop:
+                raise KeyboardInterrupt
+            return original(self, *given, **named)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(torch.optim.AdamW, "step", step)
+            assert soup.run(monkeypatch, "train_lora.py") == 130
+        assert not any((soup.folder / name).exists() for name in OUTS) or stop == 2
+        capsys.readouterr()
+        for name in OUTS:
+            (soup.folder / name).unlink(missing_ok=True)
+        assert soup.run(monkeypatch, "train_lora.py") == 0
+        said = capsys.readouterr().out
+        assert ("member 1 of 3" in said) == (stop <= STEPS) and "member 3 of 3" in said
+        assert contents(soup) == expected, f"interrupted at step {stop}: {said}"
+        for name in OUTS:
+            (soup.folder / name).unlink()
+
+
+@pytest.mark.slow
+def test_members_are_trainings_of_their_own(soup, monkeypatch):
+    """The first member is what its seed alone gives; the others differ from it."""
+    together = trained(soup, monkeypatch, keep_best=False)["plots/loss.csv"].splitlines()
+    alone = trained(soup, monkeypatch, soup_members=1)["plots/loss.csv"].splitlines()
+    assert together[: len(alone)] == alone
+    losses = [[line.split(b",", 1)[1] for line in together[1 + i * (len(alone) - 1) :][: len(alone) - 1]] for i in range(3)]
+    assert losses[0] != losses[1] != losses[2] != losses[0]
+
+
+@pytest.mark.slow
+def test_a_folded_and_packed_soup_trains(soup, monkeypatch):
+    soup.set(lora={"dropout": 0.0})
+    packed = {"pack_length": 256, "fold_adapter": True, "group_by_length": False, "batch_size": 1, "soup_members": 2}
+    assert trained(soup, monkeypatch, **packed).keys() == set(OUTS)
+    counts = json.loads((soup.folder / "metrics/model.json").read_text())
+    config = json.loads((soup.folder / "models/adapter/adapter_config.json").read_text())
+    assert config["r"] == 8 and counts["trainable_parameters"] > 0
+    assert soup.run(monkeypatch, "predict.py", "tuned") == 0
