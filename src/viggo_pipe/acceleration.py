@@ -2,7 +2,6 @@
 
 import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
 import torch
-from peft import PeftModel
 
 
 def has_gpu(otherwise: str) -> bool:
@@ -22,9 +21,3 @@ def has_float8() -> bool:
             f"train.float8: products are in 16 bits, for this GPU has compute capability {major}.{minor}, below 8.9", flush=True
         )
     return (major, minor) >= (8, 9)
-
-
-def compile_layers(model: PeftModel) -> None:
-    """Compile each decoder layer: they share one code, so that it is compiled once, where the whole model takes minutes."""
-    for layer in model.get_base_model().get_decoder().layers:
-        layer.compile(dynamic=False)

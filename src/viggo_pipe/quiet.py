@@ -10,6 +10,7 @@ import warnings
 
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 logging.getLogger("transformers").setLevel(logging.ERROR)
+logging.getLogger("torch._higher_order_ops.wrap").setLevel(logging.ERROR)  # selective checkpointing within torch.compile
 warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
 # The tokenizer's own threads gain nothing on short sentences, and it warns when a process that used them forks.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -10,8 +10,9 @@ import torch
 from peft import PeftModel
 from transformers.trainer_callback import PrinterCallback, TrainerState
 
-from viggo_pipe.acceleration import compile_layers, has_float8, has_gpu
+from viggo_pipe.acceleration import has_float8, has_gpu
 from viggo_pipe.collation import CausalCollator, first_learnt
+from viggo_pipe.compiled_layers import compile_layers
 from viggo_pipe.errors import InputError
 from viggo_pipe.files import explaining_full_disk
 from viggo_pipe.folded_lora import fold_adapter
@@ -56,7 +57,7 @@ def prepare_for_training(model: PeftModel, settings: TrainSettings) -> None:
     if settings.fold_adapter:
         fold_adapter(model, settings.float8 and has_float8())
     if settings.compile and has_gpu("train.compile: layers are not compiled"):
-        compile_layers(model)
+        compile_layers(model, recompute=not settings.gradient_checkpointing)  # which computes all of a layer again
 
 
 def train_adapter(

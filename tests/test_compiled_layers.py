@@ -1,0 +1,83 @@
+"""Compiled layers give what they gave, and keep less of it for the backward pass. Compiled here by AOTAutograd alone."""
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from torch._dynamo.backends.debugging import aot_eager_decomp_partition
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, MistralConfig, MistralForCausalLM
+
+from viggo_pipe.compiled_layers import compile_layers
+from viggo_pipe.folded_lora import fold_adapter
+
+HIDDEN, MLP, HEADS, KEY_HEADS, LAYERS = 128, 448, 4, 1, 10
+ROWS, LENGTH = 2, 64
+NF4 = BitsAndBytesConfig(
+    load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.bfloat16
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mistral")
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=256,
+        hidden_size=HIDDEN,
+        intermediate_size=MLP,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        num_key_value_heads=KEY_HEADS,
+    )
+    MistralForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    return folder
+
+
+class Step:
+    """A training step of a folded NF4 model: its loss, its gradients, the bytes kept between its passes, its compilations."""
+
+    def __init__(self, folder, compile=False, recompute=False):
+        torch._dynamo.reset()
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_pretrained(folder, quantization_config=NF4, dtype=torch.bfloat16)
+        config = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM")
+        model = get_peft_model(model, config)
+        fold_adapter(model)
+        self.compilations = 0
+        if compile:
+            compile_layers(model, recompute, self._compiler)
+        kept = {}
+
+        def keep(tensor):
+            storage = tensor.untyped_storage()
+            kept[storage.data_ptr()] = storage
+            return tensor
+
+        own = {tensor.untyped_storage().data_ptr() for tensor in [*model.parameters(), *model.buffers()]}
+        ids = torch.arange(ROWS * LENGTH).view(ROWS, LENGTH)
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            hidden = model.get_base_model().get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
+        self.loss = hidden.float().square().mean()
+        self.loss.backward()
+        self.gradients = [parameter.grad for parameter in model.parameters() if parameter.requires_grad]
+        self.bytes_kept = sum(storage.nbytes() for pointer, storage in kept.items() if pointer not in own)
+
+    def _compiler(self, graph, inputs):
+        self.compilations += 1
+        return aot_eager_decomp_partition(graph, inputs)
+
+
+@pytest.mark.slow
+def test_loss_and_gradients_stay_and_less_is_kept(folder):
+    plain, compiled, recomputing = Step(folder), Step(folder, compile=True), Step(folder, compile=True, recompute=True)
+    assert torch.equal(recomputing.loss, plain.loss)
+    assert all(torch.equal(one, other) for one, other in zip(recomputing.gradients, plain.gradients, strict=True))
+    assert (
+        compiled.compilations == recomputing.compilations == 2
+    )  # the first layer, whose input needs no gradient, and all others
+
+    # bf16: a layer's input, what its products but the MLP's last one give, attention's output, and fp32: its log-sum-exp.
+    heads = HIDDEN + 2 * HIDDEN * KEY_HEADS // HEADS
+    layer = ROWS * LENGTH * (2 * (HIDDEN + heads + HIDDEN + HIDDEN + 2 * MLP) + 4 * HEADS)
+    around = recomputing.bytes_kept - LAYERS * layer
+    assert 0 <= around <= ROWS * LENGTH * (6 * HIDDEN + 64)  # the last norm, and positions' sines and cosines
+    assert recomputing.bytes_kept < 0.75 * compiled.bytes_kept < 0.75 * plain.bytes_kept
