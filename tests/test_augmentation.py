@@ -1,3 +1,7 @@
+import hashlib
+import re
+from itertools import permutations
+
 import pytest
 from pydantic import ValidationError
 from viggo_files import viggo_rows
@@ -15,6 +19,16 @@ from viggo_pipe.settings.dataset import SampleSettings
 from viggo_pipe.settings.probe import ProbeSettings
 
 ROWS = generate_sample(SampleSettings(train=60, validation=1, test=1, seed=0))["train"]
+
+NAMES_OF_PROBES = [
+    "Clybragli's Reef",
+    "Driftwood Entertainment",
+    "Jade Compass",
+    "Northwind Studios",
+    "Dragonfly & Anvil",
+    "Redwood",
+]
+DIGEST_OF_PROBES = "75128826e0b529cc2a182fbc1d761ecef205bac3e38056233a48072b09bd141e"
 
 
 def settings(variants=4, new_names=0.0, typing_slips=0.0, plain_typing=0.0):
@@ -83,13 +97,48 @@ def test_perturbations():
     assert sentence == f"Is it {'an' if adjective[0] in 'aeiou' else 'a'} {adjective} game?"
 
 
+def words_of(vocabulary):
+    lists = (getattr(vocabulary, field) for field in ("attributes", "nouns", "places", "studios", "companies"))
+    return {word for entries in lists for entry in entries for word in re.findall(r"\w+", entry.casefold())} - {"the"}
+
+
+def coined(vocabulary):
+    return {"".join(some) for count in (1, 2, 3) for some in permutations(map(str.casefold, vocabulary.syllables), count)}
+
+
 def test_training_and_probes_invent_from_words_of_their_own():
-    for field in ("attributes", "nouns", "places", "syllables", "studios", "companies"):
-        assert not set(getattr(TRAINING, field)) & set(getattr(PROBES, field))
+    assert not words_of(TRAINING) & words_of(PROBES)
+    assert not coined(TRAINING) & coined(PROBES)
+    for vocabulary in (TRAINING, PROBES):
+        for field in ("attributes", "nouns", "places", "syllables", "studios", "companies"):
+            assert len(set(getattr(vocabulary, field))) == len(getattr(vocabulary, field)), field
+
+
+def test_invented_names_can_stand_in_a_meaning_representation():
     draw = Draw("0")
     names = {make(draw, words) for make in (title, studio) for words in (TRAINING, PROBES) for _ in range(200)}
-    assert len(names) > 400
-    assert not [name for name in names if set(name) & set("[]\n") or name != name.strip()]
+    assert len(names) > 600
+    for name in names:
+        meaning = parse(f"inform(name[{name}])")
+        assert meaning.slots[0].value == name == " ".join(name.split())
+
+
+def test_training_alone_has_names_of_rare_shapes():
+    rare = re.compile(r"\d\w* \w|[a-z]+[A-Z]|2K\d|\w'[a-z]{2}|[A-Z]{5}|-")
+    draw = Draw("0")
+    shares = {
+        words.rare_shapes: sum(bool(rare.search(make(draw, words))) for make in (title, studio) for _ in range(500)) / 1000
+        for words in (TRAINING, PROBES)
+    }
+    assert shares[True] > 0.2 and shares[False] == 0
+
+
+def test_the_probes_names_stay():
+    """Scores of probes compare over versions only as long as the names do."""
+    draw = Draw("0")
+    names = [make(draw, PROBES) for _ in range(500) for make in (title, studio)]
+    assert names[:6] == NAMES_OF_PROBES
+    assert hashlib.sha256("\n".join(names).encode()).hexdigest() == DIGEST_OF_PROBES
 
 
 def test_probes_ask_about_the_first_rows():

@@ -7,7 +7,7 @@ from viggo_pipe.draw import Draw
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What names are put together from."""
+    """What names are put together from, and whether some have shapes that are rare: "7 Wolves", "Kal'ix", "nVerse"."""
 
     attributes: tuple[str, ...]
     nouns: tuple[str, ...]
@@ -15,31 +15,60 @@ class Vocabulary:
     syllables: tuple[str, ...]
     studios: tuple[str, ...]
     companies: tuple[str, ...]
+    rare_shapes: bool
 
 
 TRAINING = Vocabulary(
     attributes=(
-        "Ancient", "Arctic", "Blazing", "Blind", "Burning", "Celestial", "Dark", "Dead", "Deep", "Divine", "Emerald", "Eternal",
-        "Fallen", "Fatal", "Final", "Forgotten", "Ghost", "Golden", "Grand", "Haunted", "Hidden", "Infinite", "Last", "Little",
-        "Lonely", "Lost", "Mad", "Mystic", "Phantom", "Rogue", "Royal", "Sacred", "Silent", "Steel", "Super", "Twisted", "Ultra",
-        "Virtual", "Wild", "Zero",
+        "Abandoned", "Ancient", "Arctic", "Astral", "Atomic", "Azure", "Bitter", "Blazing", "Blind", "Bloody", "Brave",
+        "Burning", "Celestial", "Cosmic", "Crooked", "Cursed", "Daring", "Dark", "Dead", "Deep", "Desperate", "Divine",
+        "Emerald", "Endless", "Eternal", "Fallen", "Fatal", "Fearless", "Fierce", "Final", "First", "Flying", "Forgotten",
+        "Gentle", "Ghost", "Golden", "Grand", "Grim", "Haunted", "Hidden", "Holy", "Humble", "Immortal", "Infinite",
+        "Invisible", "Last", "Legendary", "Little", "Lonely", "Lost", "Mad", "Magic", "Mighty", "Mystic", "Nameless",
+        "Noble", "Perfect", "Phantom", "Primal", "Proud", "Radiant", "Raging", "Rogue", "Royal", "Sacred", "Scarlet",
+        "Secret", "Silent", "Sleeping", "Steel", "Super", "Swift", "Twisted", "Ultra", "Velvet", "Virtual", "Wandering",
+        "Wicked", "Wild", "Zero",
     ),
     nouns=(
-        "Arena", "Armada", "Assassins", "Bandits", "Battalion", "Blade", "Castle", "Chronicles", "Citadel", "Colony", "Commander",
-        "Crown", "Crusade", "Depths", "Dominion", "Dragon", "Dynasty", "Echoes", "Empire", "Fortress", "Frontier", "Galaxy",
-        "Gladiator", "Hunters", "Invaders", "Island", "Kingdom", "Knights", "Labyrinth", "Legend", "League", "Mayhem", "Nomads",
-        "Odyssey", "Oracle", "Planet", "Prophecy", "Quest", "Racers", "Rally", "Ranger", "Rebellion", "Robots", "Samurai",
-        "Shadows", "Shift", "Soldiers", "Souls", "Storm", "Tactics", "Titan", "Trials", "Vanguard", "Warriors", "Wolves", "Zone",
+        "Alchemist", "Ambush", "Angels", "Apocalypse", "Arena", "Armada", "Arrow", "Ascension", "Assassins", "Asylum",
+        "Avalanche", "Bandits", "Bastion", "Battalion", "Blade", "Bridge", "Cannon", "Caravan", "Carnival", "Castle",
+        "Cathedral", "Cavern", "Champion", "Chronicles", "Circus", "Citadel", "Clans", "Colony", "Commander", "Conquest",
+        "Corsair", "Covenant", "Crossing", "Crown", "Crusade", "Curse", "Depths", "Descent", "Dominion", "Dragon",
+        "Drifters", "Druid", "Duel", "Dynasty", "Echoes", "Empire", "Exiles", "Express", "Fables", "Forest", "Fortress",
+        "Frontier", "Fury", "Galaxy", "Garrison", "Gate", "Gladiator", "Guardians", "Harvest", "Heist", "Horizon", "Hunters",
+        "Inferno", "Invaders", "Island", "Journey", "Justice", "Kingdom", "Knights", "Labyrinth", "Lagoon", "League",
+        "Legend", "Legion", "Mansion", "Marauders", "Mayhem", "Mercenary", "Mirage", "Monsters", "Mountain", "Mutiny",
+        "Nomads", "Odyssey", "Oracle", "Outlaws", "Patrol", "Pilgrim", "Planet", "Prophecy", "Pursuit", "Quest", "Racers",
+        "Raiders", "Rally", "Ranger", "Rebellion", "Reckoning", "Robots", "Samurai", "Sanctuary", "Shadows", "Shift",
+        "Siege", "Soldiers", "Souls", "Spirits", "Storm", "Stronghold", "Summit", "Tactics", "Temple", "Throne", "Titan",
+        "Tower", "Trials", "Vanguard", "Village", "Voyage", "Warriors", "Witches", "Wolves", "Zone",
     ),
-    places=("Babylon", "the Abyss", "the Desert", "the East", "the Moon", "the North", "the Stars", "Thunder", "Time", "Tokyo"),
-    syllables=("ar", "bel", "cor", "dra", "el", "fen", "gor", "hal", "ix", "ka", "lor", "mir", "nox", "or", "pha", "ra", "tal"),
+    places=(
+        "the Abyss", "the Ancients", "Arcadia", "Babylon", "Berlin", "Camelot", "the Caves", "the Desert", "the East",
+        "the Jungle", "the Moon", "the North", "Silver", "the Stars", "the Swamp", "Thunder", "Time", "Tokyo", "Tomorrow",
+        "the Valley", "the West",
+    ),
+    syllables=(
+        "an", "ar", "ash", "bel", "bor", "cal", "cor", "cys", "den", "dor", "dra", "el", "eon", "far", "fen", "gor", "gra",
+        "hal", "hy", "il", "ix", "jax", "ka", "kor", "lan", "lor", "lys", "mar", "mir", "nar", "nev", "nox", "oph", "or",
+        "pel", "pha", "ra", "rin", "sha", "syl", "tal", "ter", "tor", "ul", "vak", "vel", "wyn", "xan", "yor", "zan", "zeph",
+    ),
     studios=(
-        "Apex", "Black Cat", "Blue Moon", "Bright", "Cobalt", "Core", "Crystal", "Delta", "Dragonfire", "Epsilon",
-        "Eleventh Hour", "Firebird", "Giant",
-        "Green Door", "High Tower", "Imagine", "Jupiter", "Legacy", "Magnet", "Monolith Bay", "Nova",
-        "Omega", "Pixel", "Polar", "Red Planet", "Rocket", "Sigma", "Snowfall", "Starlight", "Tri-Star", "Vertex", "Wildcard",
+        "Angry Bear", "Apex", "Arrowhead", "Atlas", "Big Fish Tank", "Black Cat", "Blue Moon", "Brainstorm", "Bright",
+        "Cloud Nine", "Cobalt", "Cold Coffee", "Core", "Crystal", "Cyclone", "Delta", "Double Dice", "Dragonfire",
+        "Eagle Rock", "Eleventh Hour", "Epsilon", "Firebird", "Flint", "Giant", "Gravity", "Green Door", "Happy Accident",
+        "High Tower", "Hydra", "Imagine", "Inkwell", "Jupiter", "Legacy", "Lemon", "Loose Cannon", "Magnet", "Mammoth",
+        "Mercury", "Monolith Bay", "Nova", "Old Oak", "Omega", "Orbit", "Paradox Bay", "Pixel", "Polar", "Raven",
+        "Red Planet", "Rocket", "Second Breakfast", "Seven Seas", "Sigma", "Silverback", "Snowfall", "Starlight",
+        "Tangerine", "Tinderbox", "Tri-Star", "Turbine", "Umbrella", "Vertex", "Warp", "White Rabbit", "Wildcard",
+        "Yellow Brick", "Zenith",
     ),
-    companies=("Creations", "Development", "Digital", "Games", "Inc.", "Labs", "Media", "Productions", "Software", "Studio"),
+    companies=(
+        "Co.", "Collective", "Company", "Corporation", "Creations", "Designers", "Development", "Digital", "Factory",
+        "Game Company", "Games", "Group", "House", "Inc.", "Labs", "Ltd.", "Media", "Online", "Productions", "Software",
+        "Studio", "Systems", "Team", "Technologies", "Workshop",
+    ),
+    rare_shapes=True,
 )  # fmt: skip
 PROBES = Vocabulary(
     attributes=(
@@ -57,6 +86,7 @@ PROBES = Vocabulary(
         "Juniper", "Kestrel", "Lighthouse", "Marigold", "Nightjar", "Northwind", "Otter", "Pebble", "Quicksilver", "Redwood",
     ),
     companies=("Arts", "Entertainment", "Forge", "Interactive", "Studios", "Works"),
+    rare_shapes=False,
 )  # fmt: skip
 
 ADJECTIVES = (
@@ -72,6 +102,7 @@ ADJECTIVES = (
     "high quality", "highly rated", "long running", "low budget", "old school", "poorly received", "really long",
     "visually stunning", "well known", "wildly popular",
 )  # fmt: skip
+_LETTERS = "ABDGHKMNRSTVXZ"
 _NUMERALS = ("2", "3", "4", "5", "II", "III", "IV", "64", "XIII")
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "September", "October", "December")
 
@@ -79,30 +110,69 @@ _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "Sept
 def title(draw: Draw, words: Vocabulary) -> str:
     """A game's name: "Lost Castle", "Dragon III", "The Oracle of Time", "Tactics: Zero Storm", "Miroralix"..."""
     attribute, noun, other = draw.one(words.attributes), *draw.some(words.nouns, 2)
-    made_up = "".join(draw.some(words.syllables, 2 + draw.below(2))).capitalize()
-    return draw.one(
-        (
-            noun,
-            made_up,
-            f"{attribute} {noun}",
-            f"{attribute} {noun}",
-            f"{noun} {draw.one(_NUMERALS)}",
-            f"{attribute} {noun} {draw.one(_NUMERALS)}",
-            f"The {noun} of {draw.one(words.places)}",
-            f"{made_up}: {attribute} {noun}",
-            f"{noun}: {other} of {draw.one(words.places)}",
-            f"{attribute} {noun}: {made_up}",
-            f"{made_up}'s {noun}",
-            f"{noun} & {other}",
-        )
+    made_up = _made_up(draw, words, 2 + draw.below(2))
+    shapes = (
+        noun,
+        made_up,
+        f"{attribute} {noun}",
+        f"{attribute} {noun}",
+        f"{noun} {draw.one(_NUMERALS)}",
+        f"{attribute} {noun} {draw.one(_NUMERALS)}",
+        f"The {noun} of {draw.one(words.places)}",
+        f"{made_up}: {attribute} {noun}",
+        f"{noun}: {other} of {draw.one(words.places)}",
+        f"{attribute} {noun}: {made_up}",
+        f"{made_up}'s {noun}",
+        f"{noun} & {other}",
     )
+    return draw.one((*shapes, *_rare_titles(draw, words, noun, made_up)) if words.rare_shapes else shapes)
 
 
 def studio(draw: Draw, words: Vocabulary) -> str:
     """A developer's name: "Red Planet Games", "Tri-Star", "Miror Software"..."""
-    made_up = "".join(draw.some(words.syllables, 2)).capitalize()
+    made_up = _made_up(draw, words, 2)
     first, company = draw.one((*words.studios, made_up)), draw.one(words.companies)
-    return draw.one((f"{first} {company}", f"{first} {company}", first))
+    shapes = (f"{first} {company}", f"{first} {company}", first)
+    return draw.one((*shapes, *_rare_studios(draw, words, first, made_up, company)) if words.rare_shapes else shapes)
+
+
+def _made_up(draw: Draw, words: Vocabulary, syllables: int) -> str:
+    return "".join(draw.some(words.syllables, syllables)).capitalize()
+
+
+def _rare_titles(draw: Draw, words: Vocabulary, noun: str, made_up: str) -> tuple[str, ...]:
+    first, second = draw.some(words.syllables, 2)
+    number, letter = str(2 + draw.below(98)), draw.one(_LETTERS)
+    return (
+        f"{made_up} {_made_up(draw, words, 2)}",
+        f"{made_up} {noun}",
+        f"{number} {noun}",
+        f"{noun} {number}",
+        f"{noun} 2K{number}",
+        f"{first.capitalize()}'{second}",
+        f"{noun}'s {draw.one(words.attributes)} {draw.one(words.nouns)}",
+        f"{letter}-{noun}",
+        f"{made_up}-{number}",
+        f"{made_up.upper()}: {noun}",
+    )
+
+
+def _rare_studios(draw: Draw, words: Vocabulary, first: str, made_up: str, company: str) -> tuple[str, ...]:
+    noun, number, letter = draw.one(words.nouns), str(2 + draw.below(98)), draw.one(_LETTERS)
+    return (
+        f"{first} {company}",
+        f"{made_up} {company}",
+        f"{made_up} {noun} {company}",
+        f"{made_up} {_made_up(draw, words, 2)}",
+        f"{letter.lower()}{made_up}",
+        f"{draw.one(words.syllables)}{noun} {company}",
+        f"{noun}{draw.one(words.nouns)}",
+        f"{number}{letter} {company}",
+        f"{number} {noun}",
+        f"{made_up}'s {company}",
+        f"Team {made_up}",
+        f"{first} & {made_up}",
+    )
 
 
 def year(draw: Draw) -> str:
