@@ -42,7 +42,7 @@ test-remotes: env  ## run the tests of sharing over SSH (if sshd is installed) a
 	@$(RUN) python -m pytest -m remotes
 
 faults: env  ## break runs in many ways, and write what was lost into docs/reliability.md (about 10 minutes)
-	@$(RUN) python tests/faults.py
+	@$(RUN) python tests/faults
 
 lint: env  ## check style
 	@$(RUN) ruff check . && $(RUN) ruff format --check .
