@@ -34,6 +34,7 @@ class Watcher(TrainerCallback):
         self._progress: Progress | None = None
         self._saved_at = 0
         self._last_good_step = -1
+        self._learning_rate = math.nan
         self._note = ""
 
     def on_train_begin(self, args, state, control, **kwargs):
@@ -53,6 +54,7 @@ class Watcher(TrainerCallback):
         delete_old_checkpoints(Path(args.output_dir), state.best_model_checkpoint)
 
     def on_log(self, args, state, control, logs=None, **kwargs):
+        self._learning_rate = logs.get("learning_rate", self._learning_rate)  # an evaluation's log has none
         # The loss of a step is that of the weights before it.
         for name, called, good_step in (
             ("loss", "training loss", state.global_step - 1),
@@ -61,10 +63,9 @@ class Watcher(TrainerCallback):
             if name not in logs:
                 continue
             if not math.isfinite(logs[name]):
-                rate = kwargs["lr_scheduler"].get_last_lr()[0]  # an evaluation's log has none
                 raise Diverged(
-                    f"{called} is {logs[name]} at step {state.global_step}, with learning rate {rate:.3g}: training diverged; "
-                    "lower train.learning_rate, or raise train.warmup",
+                    f"{called} is {logs[name]} at step {state.global_step}, with learning rate {self._learning_rate:.3g}: "
+                    "training diverged; lower train.learning_rate, or raise train.warmup",
                     Path(args.output_dir),
                     self._last_good_step,
                 )
