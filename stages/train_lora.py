@@ -13,6 +13,7 @@ from viggo_pipe.divergence import keeping_last_good
 from viggo_pipe.dvc_files import write_metrics, write_plot
 from viggo_pipe.lora import add_adapter, parameter_counts
 from viggo_pipe.model_loading import load_model
+from viggo_pipe.out_of_memory import TRAINING, naming_settings
 from viggo_pipe.params import load_params
 from viggo_pipe.resume import input_digest, resumable
 from viggo_pipe.soup import train_soup
@@ -37,7 +38,7 @@ def main() -> dict[str, float]:
         )
 
         pad_token_id = load_tokenizer(base).pad_token_id
-        with keeping_last_good(base, prompt):
+        with keeping_last_good(base, prompt), naming_settings(TRAINING):
             result = train_soup(model, train_rows, validation_rows, pad_token_id, params.train, params.runtime, scratch)
         save_adapter(result.model, base, prompt, "models/adapter")
         write_plot("plots/loss.csv", result.losses)

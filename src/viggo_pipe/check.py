@@ -4,13 +4,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from viggo_pipe.base_model import BaseModel, cache_folder, find_base_model
-from viggo_pipe.dataset import read_splits
+from viggo_pipe.base_model import cache_folder
 from viggo_pipe.errors import InputError
 from viggo_pipe.params import SECTIONS, load_params
+from viggo_pipe.plan import Plan, find_sources, this_device
 from viggo_pipe.profiles import current_profile
-from viggo_pipe.settings.model import ModelSettings
-from viggo_pipe.tokenizer import load_tokenizer
 
 _GIB = 2**30
 # The default run's outs and cache hold 30 MB, its model 0.5 GB in the user's cache; checkpoints and a margin on top.
@@ -20,7 +18,8 @@ _FREE_GIB = 1
 def check_everything() -> Iterator[str]:
     """Check params.yaml, the data source, the model source and the disk; yield a line for each that is in order.
 
-    The sources are read as the stages will read them, so what is missing in the caches is downloaded.
+    What will not fit this machine is worth a warning, not an error: another one may be meant. The sources are read as the
+    stages will read them, so what is missing in the caches is downloaded.
 
     Raises:
         InputError: the first that is not in order.
@@ -29,17 +28,13 @@ def check_everything() -> Iterator[str]:
     profile = current_profile()
     yield f"params: valid, {f'the profile {profile}' if profile else 'changed from every profile'}"
     yield f"disk: {_check_disk():.0f} GiB free"
-    counts = {split: sum(1 for _ in rows) for split, rows in read_splits(params.dataset).items()}
-    yield f"dataset: source {params.dataset.source}, " + ", ".join(f"{rows:,} {split}" for split, rows in counts.items())
-    base = _check_model(params.model)
+    sources = find_sources(params)
+    counts = ", ".join(f"{len(rows):,} {split}" for split, rows in sources.splits.items())
+    yield f"dataset: source {params.dataset.source}, {counts}"
+    base = sources.base
     yield f"model: source {params.model.source}, {base.name}" + (f" at {base.revision[:12]}" if base.revision else "")
-
-
-def _check_model(settings: ModelSettings) -> BaseModel:
-    # From the Hub the tokenizer alone: it takes the same permission as the weights, which can be many gigabytes.
-    base = find_base_model(settings, weights=settings.source != "hub")
-    load_tokenizer(base)
-    return base
+    for misfit in Plan(params, sources, this_device()).misfits():
+        yield f"warning: {misfit}"
 
 
 def _check_disk() -> float:

@@ -65,6 +65,10 @@ def _argument_parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="check params.yaml, the data and model sources and the disk space")
     check.set_defaults(run=_check)
 
+    plan = commands.add_parser("plan", help="print the tokens, steps, memory and time that the current params.yaml takes")
+    plan.add_argument("--memory", type=_gigabytes, metavar="GB", help="of a GPU that is not in this machine")
+    plan.set_defaults(run=_plan)
+
     scores = commands.add_parser("scores", help="print the scores of the base and the tuned model")
     scores.set_defaults(run=_scores)
 
@@ -143,6 +147,27 @@ def _use(options: argparse.Namespace) -> None:
     if backup is not None:
         print(f"params.yaml had changes of its own: it is kept as {backup}")
     print(f"params.yaml is now {path}; `viggo check` checks its sources, `dvc repro` runs it")
+
+
+def _gigabytes(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError
+    return value
+
+
+def _plan(options: argparse.Namespace) -> None:
+    from viggo_pipe.params import SECTIONS, load_params
+
+    params = load_params(*SECTIONS)
+    from viggo_pipe.plan import Device, Plan, find_sources, this_device
+
+    device = this_device() if options.memory is None else Device(f"a GPU of {options.memory:g} GB", options.memory * 1e9, True)
+    plan = Plan(params, find_sources(params), device)
+    for line in plan.lines():
+        print(line, flush=True)
+    if misfits := list(plan.misfits()):
+        raise InputError("; ".join(misfits))
 
 
 def _scores(options: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ from viggo_pipe.generation import generate_answers
 from viggo_pipe.jsonl import ROW_FIELDS, read_jsonl
 from viggo_pipe.lexicon import Lexicon
 from viggo_pipe.model_loading import load_model
+from viggo_pipe.out_of_memory import PREDICTION, naming_settings
 from viggo_pipe.prompt import PromptEncoder
 from viggo_pipe.settings.generate import GenerateSettings
 from viggo_pipe.settings.model import ModelSettings
@@ -52,12 +53,14 @@ class Parser:
         """What the model answers to each of `sentences`, in their order; see `generate_answers`.
 
         Raises:
-            InputError: a sentence is too long, or the training rows are missing, whose names `constrain` admits.
+            InputError: a sentence is too long, memory does not suffice, or the training rows are missing, whose names
+                `constrain` admits.
         """
-        if settings.dequantize:
-            dequantize(self._model)
-        constraint = None
-        if settings.constrain:
-            rows = read_jsonl(TRAINING_ROWS, ROW_FIELDS)
-            constraint = Constraint(self._tokenizer, Lexicon(row["meaning_representation"] for row in rows))
-        return generate_answers(self._model, self._tokenizer, self._encoder, sentences, settings, constraint, known, on_batch)
+        with naming_settings(PREDICTION):
+            if settings.dequantize:
+                dequantize(self._model)
+            constraint = None
+            if settings.constrain:
+                rows = read_jsonl(TRAINING_ROWS, ROW_FIELDS)
+                constraint = Constraint(self._tokenizer, Lexicon(row["meaning_representation"] for row in rows))
+            return generate_answers(self._model, self._tokenizer, self._encoder, sentences, settings, constraint, known, on_batch)

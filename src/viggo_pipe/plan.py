@@ -1,0 +1,177 @@
+"""What the current params.yaml will take, in tokens, steps, memory and time, before anything long starts."""
+
+import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
+import json
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from viggo_pipe.augmentation import augmented
+from viggo_pipe.base_model import BaseModel, find_base_model
+from viggo_pipe.collation import first_learnt, padded_length
+from viggo_pipe.dataset import read_splits
+from viggo_pipe.memory import adapter_parameters, generation_memory, shape_of, training_memory
+from viggo_pipe.packing import pack_rows
+from viggo_pipe.params import Params
+from viggo_pipe.prompt import Example, PromptEncoder
+from viggo_pipe.settings.train import TrainSettings
+from viggo_pipe.tokenizer import load_tokenizer
+from viggo_pipe.tokens import tokenize_rows
+
+_GB = 1e9
+_CUDA = 0.6e9  # bytes of a GPU that CUDA itself takes, beside torch's allocator
+# Bytes of a process on a CPU for Python, its libraries and what they keep, by the quickstart's peaks of 2.2 and 1.1 GB.
+_TRAINING_PROCESS, _GENERATION_PROCESS = 1.7e9, 0.6e9
+_LAST_TRAINING = Path("runs/train.json")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What params.yaml's sources hold: looked up once, for whoever asks.
+
+    Attributes:
+        base: the base model; from the Hub its tokenizer and configuration alone.
+        tokenizer: its tokenizer.
+        splits: the rows of each split.
+    """
+
+    base: BaseModel
+    tokenizer: PreTrainedTokenizerBase
+    splits: dict[str, list[dict[str, str]]]
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where training would run: its name, its memory in bytes, and whether it is a GPU."""
+
+    name: str
+    memory: float
+    is_gpu: bool
+
+
+def find_sources(params: Params) -> Sources:
+    """Look up what the sections `model` and `dataset` name, downloading what is not in the caches yet.
+
+    Raises:
+        InputError: a source is not in order.
+    """
+    splits = {split: list(rows) for split, rows in read_splits(params.dataset).items()}
+    # From the Hub the tokenizer alone: it takes the same permission as the weights, which can be many gigabytes.
+    base = find_base_model(params.model, weights=params.model.source != "hub")
+    return Sources(base, load_tokenizer(base), splits)
+
+
+def this_device() -> Device:
+    """The first GPU, or the CPU with this machine's memory."""
+    if torch.cuda.is_available():
+        properties = torch.cuda.get_device_properties(0)
+        return Device(properties.name, properties.total_memory, True)
+    return Device("this machine, without a GPU", os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), False)
+
+
+class Plan:
+    """What a run with `params` takes on `device`; the rows are tokenized for it, as the stage does.
+
+    Attributes:
+        tokens: real tokens of an epoch's training rows.
+        rows: those rows, variants included.
+        longest: tokens of the longest.
+        items: what the Trainer makes batches of: the rows, or the packs that hold them.
+        steps: optimizer steps, of all members of a soup together.
+
+    Raises:
+        InputError: a row is too long, or the model's shape cannot be made out.
+    """
+
+    def __init__(self, params: Params, sources: Sources, device: Device):
+        self._params, self._device, train = params, device, params.train
+        encoder = PromptEncoder(sources.tokenizer, params.prompt)
+        rows = tokenize_rows(augmented(sources.splits["train"], params.augment), encoder, params.tokenize, "train").examples
+        asked = sources.splits[params.generate.split]
+        self._shape = shape_of(sources.base)
+        self._prompt = padded_length(max(len(encoder.prompt(row["sentence"])) for row in asked))
+        self._item = _largest(rows, train)
+        self.rows, self.tokens = len(rows), sum(len(row["input_ids"]) for row in rows)
+        self.longest = max(len(row["input_ids"]) for row in rows)
+        self.items = len(rows) if train.pack_length is None else len(pack_rows(rows, train.pack_length, train.seed))
+        an_epoch = math.ceil(math.ceil(self.items / train.batch_size) / train.accumulation)
+        self.steps = train.soup_members * (train.max_steps or math.ceil(train.epochs * an_epoch))
+
+    def training_memory(self, batch_size: int) -> float:
+        """Bytes at the peak of training with that many rows, or packs, a forward pass."""
+        params, (tokens, learnt) = self._params, self._item
+        compiled = params.train.compile and self._device.is_gpu
+        return self._process(_TRAINING_PROCESS) + training_memory(
+            self._shape, params.quantize, params.lora, params.train, batch_size * tokens, batch_size * learnt, compiled
+        )
+
+    def generation_memory(self, batch_size: int) -> float:
+        """Bytes at the peak of prediction with that many rows a batch."""
+        generate = self._params.generate.model_copy(update={"batch_size": batch_size})
+        return self._process(_GENERATION_PROCESS) + generation_memory(self._shape, self._params.quantize, generate, self._prompt)
+
+    def lines(self) -> Iterator[str]:
+        """The plan, a line a subject."""
+        params, train = self._params, self._params.train
+        training, generation = self.training_memory(train.batch_size), self.generation_memory(params.generate.batch_size)
+        adapter = adapter_parameters(self._shape, params.lora)
+        yield f"model: {self._shape.parameters:,} parameters in {params.quantize.bits} bits, and an adapter's {adapter:,}"
+        yield f"data: {self.rows:,} training rows, {self.tokens:,} tokens, at most {self.longest} a row"
+        items = "rows" if train.pack_length is None else f"packs of {train.pack_length} tokens"
+        members = f" of {train.soup_members} members" if train.soup_members > 1 else ""
+        a_step = train.batch_size * train.accumulation
+        yield f"training: {self.items:,} {items} an epoch, {a_step} a step; {self.steps:,} steps{members}"
+        yield f"memory: about {training / _GB:.1f} GB to train, {generation / _GB:.1f} GB to predict"
+        yield f"device: {self._device.name}, {self._device.memory / _GB:.1f} GB"
+        yield f"time: {self._time()}"
+
+    def misfits(self) -> Iterator[str]:
+        """What does not fit on the device, and settings that would; a line each."""
+        room = self._device.memory - (_CUDA if self._device.is_gpu else 0)
+        train, generate = self._params.train, self._params.generate
+        if self.training_memory(train.batch_size) > room:
+            a_step = train.batch_size * train.accumulation
+            smaller = [size for size in range(train.batch_size - 1, 0, -1) if a_step % size == 0]
+            size = next((size for size in smaller if self.training_memory(size) <= room), None)
+            yield self._misfit("training", self.training_memory(train.batch_size)) + (
+                f"set train.batch_size to {size} and train.accumulation to {a_step // size}, as many rows a step"
+                if size
+                else "set train.gradient_checkpointing to true or quantize.bits to 4, or train fewer layers (lora.upper_layers)"
+            )
+        if self.generation_memory(generate.batch_size) > room:
+            smaller = [generate.batch_size >> halvings for halvings in range(1, generate.batch_size.bit_length())]
+            size = next((size for size in smaller if self.generation_memory(size) <= room), None)
+            yield self._misfit("prediction", self.generation_memory(generate.batch_size)) + (
+                f"set generate.batch_size to {size}" if size else "set quantize.bits to 4 and generate.dequantize to false"
+            )
+
+    def _misfit(self, what: str, memory: float) -> str:
+        return f"{what} needs about {memory / _GB:.1f} GB, but {self._device.name} has {self._device.memory / _GB:.1f} GB: "
+
+    def _process(self, on_a_cpu: float) -> float:
+        return 0 if self._device.is_gpu else on_a_cpu
+
+    def _time(self) -> str:
+        try:
+            last = json.loads(_LAST_TRAINING.read_text(encoding="utf-8"))["tokens_per_second"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return f"not known before a first training, whose speed {_LAST_TRAINING} holds then"
+        train = self._params.train
+        epochs = self.steps / train.soup_members / math.ceil(math.ceil(self.items / train.batch_size) / train.accumulation)
+        minutes = epochs * train.soup_members * self.tokens / last / 60
+        return f"about {minutes:,.0f} min to train, at the last training's {last:,.0f} tokens/s ({_LAST_TRAINING})"
+
+
+def _largest(rows: Sequence[Example], train: TrainSettings) -> tuple[int, int]:
+    """The tokens of a row in a batch, or of a pack, and how many of them logits are computed for, at most."""
+    learnt = [len(row["input_ids"]) - first_learnt(row, train.loss_on) for row in rows]
+    if train.pack_length is None:
+        longest = padded_length(max(len(row["input_ids"]) for row in rows))
+        return longest, longest if train.loss_on == "all" else padded_length(max(learnt) + 1)
+    packs = pack_rows(rows, train.pack_length, train.seed)
+    return train.pack_length, max(sum(len(row["input_ids"]) - first_learnt(row, train.loss_on) for row in pack) for pack in packs)

@@ -1,0 +1,150 @@
+import pytest
+import torch
+from project import Project
+
+from viggo_pipe import check, plan
+from viggo_pipe.cli import main
+from viggo_pipe.errors import InputError
+from viggo_pipe.out_of_memory import naming_settings
+from viggo_pipe.packing import pack_rows
+from viggo_pipe.params import SECTIONS, load_params
+from viggo_pipe.plan import Device, Plan, find_sources
+
+CPU = Device("a CPU", 1e12, False)
+
+
+@pytest.fixture
+def project(tmp_path, tiny_folder, monkeypatch):
+    project = Project(tmp_path)
+    project.set(
+        dataset={"sample": {"train": 40, "validation": 4, "test": 6, "seed": 0}},
+        model={"source": "local", "path": str(tiny_folder), "sha256": None},
+        tokenize={"max_length": 256},
+        lora={"r": 4, "upper_layers": 1},
+        train={"batch_size": 3, "accumulation": 2, "epochs": 2.5},
+    )
+    monkeypatch.chdir(tmp_path)
+    return project
+
+
+def planned(device=CPU):
+    params = load_params(*SECTIONS)
+    return Plan(params, find_sources(params), device)
+
+
+def trained_steps(project, monkeypatch):
+    for script in ("fetch_dataset.py", "tokenize_dataset.py", "train_lora.py"):
+        assert project.run(monkeypatch, script) == 0
+    return int((project.folder / "plots/loss.csv").read_text().splitlines()[-1].split(",")[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"pack_length": 256, "group_by_length": False, "soup_members": 2}, {"max_steps": 7, "epochs": None}],
+)
+def test_the_steps_are_those_that_training_takes(project, monkeypatch, settings):
+    project.set(train=settings, augment={"variants": 2})
+    assert planned().steps == trained_steps(project, monkeypatch)
+
+
+def test_rows_tokens_and_packs_are_the_stages(project):
+    project.set(train={"pack_length": 256, "group_by_length": False}, augment={"variants": 3})
+    found, params = planned(), load_params(*SECTIONS)
+    sources = find_sources(params)
+    encoder = plan.PromptEncoder(sources.tokenizer, params.prompt)
+    rows = [
+        encoder.example(row["sentence"], row["meaning_representation"])
+        for row in plan.augmented(sources.splits["train"], params.augment)
+    ]
+    assert found.rows == len(rows) == 120
+    assert found.tokens == sum(len(row["input_ids"]) for row in rows)
+    assert found.items == len(pack_rows(rows, 256, seed=0)) < 120
+
+
+def test_plan_prints_and_ends_with_0_where_it_fits(project, capsys):
+    assert main(["plan"]) == 0
+    said = capsys.readouterr().out
+    assert "40 training rows" in said and "GB to train" in said and "time: not known" in said
+    (project.folder / "runs").mkdir()
+    (project.folder / "runs/train.json").write_text('{"tokens_per_second": 100.0}')
+    assert main(["plan"]) == 0
+    assert "at the last training's 100 tokens/s" in capsys.readouterr().out
+
+
+def test_plan_names_settings_that_fit(project, capsys):
+    """A batch of half the rows, twice as often: what it advises does fit."""
+    project.set(train={"batch_size": 64, "accumulation": 1}, generate={"batch_size": 512})
+    found = planned(Device("a GPU", 1e12, True))
+    memory = (found.training_memory(32) + found.training_memory(64)) / 2 / 1e9 + 0.6
+    assert main(["plan", "--memory", str(memory)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "train.batch_size to 32 and train.accumulation to 2" in error
+    project.set(train={"batch_size": 32, "accumulation": 2}, generate={"batch_size": 1})
+    assert main(["plan", "--memory", str(memory)]) == 0
+
+
+@pytest.mark.parametrize("memory", ["0", "-3", "nan", "inf", "much"])
+def test_a_memory_that_is_none_is_refused(project, capsys, memory):
+    with pytest.raises(SystemExit) as ended:
+        main(["plan", "--memory", memory])
+    assert ended.value.code == 2 and "--memory" in capsys.readouterr().err
+
+
+def test_check_warns_and_looks_sources_up_once(project, capsys, monkeypatch):
+    looked_up = []
+    original = plan.find_base_model
+    monkeypatch.setattr(plan, "find_base_model", lambda *given, **named: looked_up.append(1) or original(*given, **named))
+    monkeypatch.setattr(check, "this_device", lambda: Device("a small machine", 1e6, False))
+    assert main(["check"]) == 0
+    said = capsys.readouterr().out
+    assert "warning: training needs about" in said and "warning: prediction needs about" in said
+    assert len(looked_up) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.1 GiB"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory: you tried to"),
+        MemoryError(),
+    ],
+)
+def test_an_error_of_memory_names_the_settings(error):
+    words = r"memory does not suffice .*lower train.batch_size; `viggo plan`"
+    with pytest.raises(InputError, match=words), naming_settings("lower train.batch_size"):
+        raise error
+
+
+def test_other_errors_stay():
+    with pytest.raises(RuntimeError, match="shapes"), naming_settings("lower train.batch_size"):
+        raise RuntimeError("shapes do not match")
+
+
+def test_a_stage_that_runs_out_of_memory_ends_with_one_line(project, monkeypatch, capsys):
+    for script in ("fetch_dataset.py", "tokenize_dataset.py"):
+        assert project.run(monkeypatch, script) == 0
+
+    def full(*given, **named):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("transformers.models.mistral.modeling_mistral.MistralModel.forward", full)
+        for call, knob in ((["train_lora.py"], "train.batch_size"), (["predict.py", "base"], "generate.batch_size")):
+            capsys.readouterr()
+            assert project.run(monkeypatch, *call) == 2
+            error = capsys.readouterr().err
+            assert knob in error and error.count("\n") == 1 and "Traceback" not in error
+    assert not (project.folder / "models/adapter").exists() and not (project.folder / "predictions/base.jsonl").exists()
+
+
+@pytest.mark.gpu
+def test_a_gpu_that_runs_out_of_memory(project, monkeypatch, capsys):
+    for script in ("fetch_dataset.py", "tokenize_dataset.py"):
+        assert project.run(monkeypatch, script) == 0
+    torch.cuda.set_per_process_memory_fraction(1e-4)
+    try:
+        assert project.run(monkeypatch, "train_lora.py") == 2
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert "train.batch_size" in capsys.readouterr().err
