@@ -2,13 +2,14 @@ import pytest
 from tiny_model import write_tiny_mistral
 from transformers import AutoTokenizer
 
+from viggo_pipe import tokens
 from viggo_pipe.base_model import BaseModel
 from viggo_pipe.errors import InputError
 from viggo_pipe.prompt import PromptEncoder
 from viggo_pipe.settings.prompt import PromptSettings
 from viggo_pipe.settings.tokenize import TokenizeSettings
 from viggo_pipe.tokenizer import load_tokenizer
-from viggo_pipe.tokens import read_tokens, tokenize_rows, write_tokens
+from viggo_pipe.tokens import TokenizedSplit, read_tokens, write_tokens
 
 PROMPT = PromptSettings(template="Sentence: {sentence}\nMeaning representation:\n")
 MEANING = "confirm(name[Amber Anvil])"
@@ -63,36 +64,39 @@ def test_decode_takes_the_first_line(tokenizer, encoder):
 
 def test_overflow_error_names_the_row(encoder):
     with pytest.raises(InputError, match=r"train: row b is \d+ tokens.*max_length 100"):
-        tokenize_rows(ROWS, encoder, TokenizeSettings(max_length=100, overflow="error"), "train")
+        list(TokenizedSplit(ROWS, encoder, TokenizeSettings(max_length=100, overflow="error"), "train"))
 
 
 def test_overflow_drop_leaves_the_row_out(encoder):
-    split = tokenize_rows(ROWS, encoder, TokenizeSettings(max_length=100, overflow="drop"), "train")
-    assert split.ids == ["a"]
-    assert (split.statistics["rows"], split.statistics["kept_rows"], split.statistics["dropped_rows"]) == (2, 1, 1)
+    split = TokenizedSplit(ROWS, encoder, TokenizeSettings(max_length=100, overflow="drop"), "train")
+    assert [identifier for identifier, _ in split] == ["a"]
+    figures = split.statistics()
+    assert (figures["rows"], figures["kept_rows"], figures["dropped_rows"]) == (2, 1, 1)
 
 
 def test_overflow_drop_of_everything_is_an_error(encoder):
     with pytest.raises(InputError, match="none of 2 rows"):
-        tokenize_rows(ROWS, encoder, TokenizeSettings(max_length=5, overflow="drop"), "train")
+        list(TokenizedSplit(ROWS, encoder, TokenizeSettings(max_length=5, overflow="drop"), "train"))
 
 
 def test_overflow_truncate_counts_what_is_lost(encoder):
-    split = tokenize_rows(ROWS, encoder, TokenizeSettings(max_length=100, overflow="truncate"), "train")
-    figures = split.statistics
-    assert len(split.examples[1]["input_ids"]) == 100
+    split = TokenizedSplit(ROWS, encoder, TokenizeSettings(max_length=100, overflow="truncate"), "train")
+    examples, figures = [example for _, example in split], split.statistics()
+    assert len(examples[1]["input_ids"]) == 100
     assert figures["truncated_rows"] == figures["target_truncated_rows"] == figures["target_lost_rows"] == 1
     assert figures["max_tokens"] > 100 > figures["median_tokens"] / 2
-    assert figures["padding_share"] == round(1 - (len(split.examples[0]["input_ids"]) + 100) / 200, 4)
+    assert figures["padding_share"] == round(1 - (len(examples[0]["input_ids"]) + 100) / 200, 4)
 
 
-def test_parquet_round_trips_with_the_prompt_and_the_same_bytes(encoder, tmp_path):
-    split = tokenize_rows(ROWS, encoder, TokenizeSettings(max_length=400, overflow="error"), "train")
+def test_parquet_round_trips_with_the_prompt_and_the_same_bytes(encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(tokens, "_ROW_GROUP", 1)  # so that there are several
+    rows = list(TokenizedSplit(ROWS, encoder, TokenizeSettings(max_length=400, overflow="error"), "train"))
     for name in ("one", "two"):
-        write_tokens(split, PROMPT, tmp_path / name)
+        with open(tmp_path / name, "wb") as file:
+            write_tokens(rows, PROMPT, file)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     examples, prompt = read_tokens(tmp_path / "one")
-    assert examples == split.examples and prompt == PROMPT
+    assert examples == [example for _, example in rows] and prompt == PROMPT
 
 
 @pytest.mark.parametrize("content", [b"", b"not parquet"])

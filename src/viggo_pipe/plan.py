@@ -21,7 +21,7 @@ from viggo_pipe.params import Params
 from viggo_pipe.prompt import Example, PromptEncoder
 from viggo_pipe.settings.train import TrainSettings
 from viggo_pipe.tokenizer import load_tokenizer
-from viggo_pipe.tokens import tokenize_rows
+from viggo_pipe.tokens import TokenizedSplit
 
 _GB = 1e9
 _CUDA = 0.6e9  # bytes of a GPU that CUDA itself takes, beside torch's allocator
@@ -91,7 +91,8 @@ class Plan:
     def __init__(self, params: Params, sources: Sources, device: Device):
         self._params, self._device, train = params, device, params.train
         encoder = PromptEncoder(sources.tokenizer, params.prompt)
-        rows = tokenize_rows(augmented(sources.splits["train"], params.augment), encoder, params.tokenize, "train").examples
+        variants = augmented(sources.splits["train"], params.augment)
+        rows = [example for _, example in TokenizedSplit(variants, encoder, params.tokenize, "train")]
         asked = sources.splits[params.generate.split]
         self._shape = shape_of(sources.base)
         self._prompt = padded_length(max(len(encoder.prompt(row["sentence"])) for row in asked))

@@ -1,16 +1,17 @@
 """Rows to token ids, in Parquet, and their statistics."""
 
 import statistics
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from viggo_pipe.errors import InputError
-from viggo_pipe.files import atomic_write
 from viggo_pipe.prompt import Example, PromptEncoder
 from viggo_pipe.settings.prompt import PromptSettings
 from viggo_pipe.settings.tokenize import TokenizeSettings
@@ -18,67 +19,71 @@ from viggo_pipe.settings.tokenize import TokenizeSettings
 _SCHEMA = pa.schema({"id": pa.string(), "input_ids": pa.list_(pa.int32()), "answer_start": pa.int32()})
 _BIN = 8  # tokens a bin of the histogram
 _PROMPT_KEY = b"viggo_prompt"
+_ROW_GROUP = 2**14  # rows
 
 
-@dataclass(frozen=True)
 class TokenizedSplit:
-    """A split's rows after `overflow` was applied; before it, how many tokens each had, and what that amounts to.
+    """A split's rows as token ids, made as they are taken; afterwards, how many tokens each had.
 
-    `statistics` stands in metrics/tokens.json.
-    """
+    Iterating yields the ids and `Example`s of the rows that `overflow` leaves, and can be done once. Lengths are counted
+    before a row is dropped or truncated.
 
-    ids: list[str]
-    examples: list[Example]
-    lengths: list[int]
-    statistics: dict[str, float | int]
-
-
-def tokenize_rows(rows: Iterable[dict], encoder: PromptEncoder, settings: TokenizeSettings, split: str) -> TokenizedSplit:
-    """Tokenize `rows` ({"id", "sentence", "meaning_representation"}) and deal with those over `max_length` tokens.
-
-    Lengths are counted before a row is dropped or truncated. `truncated_rows` were over max_length and cut;
-    `target_truncated_rows` lost a part of their answer by it, `target_lost_rows` the whole; `padding_share` is the share of
-    padding where each kept row is padded to max_length.
+    Args:
+        rows: {"id", "sentence", "meaning_representation"}.
+        split: what to call them in an error.
 
     Raises:
-        InputError: a row is over max_length under overflow=error, or no row is left under overflow=drop.
+        InputError: while rows are taken: one is over max_length under overflow=error, or none is left under overflow=drop.
     """
-    ids, examples, lengths, cut, lost = [], [], [], 0, 0
-    for row in rows:
-        example = encoder.example(row["sentence"], row["meaning_representation"])
-        length = len(example["input_ids"])
-        lengths.append(length)
-        if length > settings.max_length:
-            if settings.overflow == "error":
-                raise InputError(
-                    f"{split}: row {row['id']} is {length} tokens long, over tokenize.max_length {settings.max_length}; "
-                    "raise it, or set tokenize.overflow to drop or truncate"
-                )
-            if settings.overflow == "drop":
-                continue
-            cut += 1
-            lost += example["answer_start"] >= settings.max_length
-            example["input_ids"] = example["input_ids"][: settings.max_length]
-        ids.append(row["id"])
-        examples.append(example)
-    if not examples:
-        raise InputError(f"{split}: none of {len(lengths)} rows fits tokenize.max_length {settings.max_length}; raise it")
-    kept_tokens = sum(len(example["input_ids"]) for example in examples)
-    figures = {
-        "rows": len(lengths),
-        "kept_rows": len(examples),
-        "mean_tokens": round(statistics.fmean(lengths), 2),
-        "median_tokens": statistics.median(lengths),
-        "p99_tokens": _nearest_rank(lengths, 0.99),
-        "max_tokens": max(lengths),
-        "dropped_rows": len(lengths) - len(examples),
-        "truncated_rows": cut,
-        # The answer stands at a row's end, so that a cut row has always lost a part of it.
-        "target_truncated_rows": cut,
-        "target_lost_rows": lost,
-        "padding_share": round(1 - kept_tokens / (len(examples) * settings.max_length), 4),
-    }
-    return TokenizedSplit(ids, examples, lengths, figures)
+
+    def __init__(self, rows: Iterable[dict], encoder: PromptEncoder, settings: TokenizeSettings, split: str):
+        self.lengths = array("I")
+        self._rows, self._encoder, self._settings, self._split = rows, encoder, settings, split
+        self._kept = self._kept_tokens = self._cut = self._lost = 0
+
+    def __iter__(self) -> Iterator[tuple[str, Example]]:
+        longest = self._settings.max_length
+        for row in self._rows:
+            example = self._encoder.example(row["sentence"], row["meaning_representation"])
+            length = len(example["input_ids"])
+            self.lengths.append(length)
+            if length > longest:
+                if self._settings.overflow == "error":
+                    raise InputError(
+                        f"{self._split}: row {row['id']} is {length} tokens long, over tokenize.max_length {longest}; "
+                        "raise it, or set tokenize.overflow to drop or truncate"
+                    )
+                if self._settings.overflow == "drop":
+                    continue
+                self._cut += 1
+                self._lost += example["answer_start"] >= longest
+                example["input_ids"] = example["input_ids"][:longest]
+            self._kept += 1
+            self._kept_tokens += len(example["input_ids"])
+            yield row["id"], example
+        if not self._kept:
+            raise InputError(f"{self._split}: none of {len(self.lengths)} rows fits tokenize.max_length {longest}; raise it")
+
+    def statistics(self) -> dict[str, float | int]:
+        """What stands in metrics/tokens.json, once all rows have been taken.
+
+        `truncated_rows` were over max_length and cut; `target_truncated_rows` lost a part of their answer by it,
+        `target_lost_rows` the whole; `padding_share` is the share of padding where each kept row is padded to max_length.
+        """
+        return {
+            "rows": len(self.lengths),
+            "kept_rows": self._kept,
+            "mean_tokens": round(statistics.fmean(self.lengths), 2),
+            "median_tokens": statistics.median(self.lengths),
+            "p99_tokens": _nearest_rank(self.lengths, 0.99),
+            "max_tokens": max(self.lengths),
+            "dropped_rows": len(self.lengths) - self._kept,
+            "truncated_rows": self._cut,
+            # The answer stands at a row's end, so that a cut row has always lost a part of it.
+            "target_truncated_rows": self._cut,
+            "target_lost_rows": self._lost,
+            "padding_share": round(1 - self._kept_tokens / (self._kept * self._settings.max_length), 4),
+        }
 
 
 def length_histogram(splits: Mapping[str, TokenizedSplit], max_length: int) -> Iterator[dict[str, str | int]]:
@@ -93,19 +98,21 @@ def length_histogram(splits: Mapping[str, TokenizedSplit], max_length: int) -> I
             yield {"split": name, "tokens": number * _BIN, "rows": counts[number], "max_length": max_length}
 
 
-def write_tokens(split: TokenizedSplit, prompt: PromptSettings, path: str | Path) -> None:
-    """Write columns `id`, `input_ids` (int32 list) and `answer_start` (int32); the same rows give the same bytes.
+def write_tokens(rows: Iterable[tuple[str, Example]], prompt: PromptSettings, file: IO[bytes]) -> None:
+    """Write columns `id`, `input_ids` (int32 list) and `answer_start` (int32) to `file`, open for bytes, as Parquet.
 
-    The file's metadata holds the prompt, which the trained adapter takes along.
+    `rows` are taken, and written, some thousands at a time; the same ones give the same bytes. The metadata holds the prompt,
+    which the trained adapter takes along.
     """
-    columns = {
-        "id": split.ids,
-        "input_ids": [example["input_ids"] for example in split.examples],
-        "answer_start": [example["answer_start"] for example in split.examples],
-    }
-    with atomic_write(path, "wb") as file:
-        schema = _SCHEMA.with_metadata({_PROMPT_KEY: prompt.model_dump_json()})
-        pq.write_table(pa.table(columns, schema=schema), file, compression="zstd")
+    schema, rows = _SCHEMA.with_metadata({_PROMPT_KEY: prompt.model_dump_json()}), iter(rows)
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        while group := list(islice(rows, _ROW_GROUP)):
+            columns = {
+                "id": [identifier for identifier, _ in group],
+                "input_ids": [example["input_ids"] for _, example in group],
+                "answer_start": [example["answer_start"] for _, example in group],
+            }
+            writer.write_table(pa.table(columns, schema=schema))
 
 
 def read_tokens(path: str | Path) -> tuple[list[Example], PromptSettings]:
