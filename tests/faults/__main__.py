@@ -8,6 +8,7 @@ says what the fault is. One whose promise does not hold fails the suite.
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -53,6 +54,7 @@ def main() -> int:
     chosen = parser.parse_args().rows or list(ROWS)
     if set(chosen) - set(ROWS):
         parser.error(f"no such row: {', '.join(set(chosen) - set(ROWS))}")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what runs in its background ignore Ctrl-C
     for name in chosen:
         with tempfile.TemporaryDirectory(prefix="faults-") as folder:
 
