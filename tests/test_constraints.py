@@ -33,7 +33,7 @@ def required(name: str, extras: frozenset[str] = frozenset(), seen: set | None =
 
 
 def test_everything_that_an_install_brings_is_pinned_and_here_as_pinned():
-    installed = required("viggo-pipe", frozenset({"test", "lint", "browser", "remotes"})) - {"viggo-pipe", "setuptools"}
+    installed = required("viggo-pipe", frozenset({"test", "lint", "browser", "plots", "remotes"})) - {"viggo-pipe", "setuptools"}
     assert {"torch", "dvc", "pytest", "ruff"} <= installed and len(installed) > 100
     assert not installed - set(PINS)
     differing = {name for name in installed if metadata.version(name).split("+")[0] != PINS[name]}

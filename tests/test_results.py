@@ -38,7 +38,8 @@ def make_run(folder, right, examples=EXAMPLES):
     for which in ("base", "tuned"):
         write_metrics(folder / f"metrics/{which}.json", {"exact_match": round(right / examples, 4), "slot_f1": 0.5})
     write_metrics(folder / "metrics/comparison.json", {})
-    write_metrics(folder / "metrics/probes.json", {})
+    probes = {"unseen_names": {"exact_match": 0.9}, "typing_slips": {"exact_match": 0.8}}
+    write_metrics(folder / "metrics/probes.json", probes)
     write_metrics(folder / "metrics/model.json", {"total_parameters": 154_000_000})
     for stage in ("train", "predict-base", "predict-tuned", "predict-probes"):
         write_metrics(folder / f"runs/{stage}.json", {"seconds": 1.0, "machine": describe_machine()})
@@ -57,14 +58,33 @@ def recorded_row():
 
 def test_runs_of_several_seeds_give_mean_and_spread(workspace):
     record_run("ours")
-    assert "| 154M | test | 92.3 | 50.0 | 1 |" in recorded_row()
-    change(workspace, train={"seed": 1})
+    assert "| 154M | test | 92.3 | 50.0 | 90.0 | 80.0 | 1 s | 1 |" in recorded_row()
+    change(workspace, train={"seed": 4})
     make_run(workspace, right=1022)
     record_run("ours")
     record_run("ours")  # the same seed takes its own place
-    assert "| 93.4 ± 1.4 | 50.0 ± 0.0 | 2 |" in recorded_row()
+    assert "| 93.4 ± 1.4 | 50.0 ± 0.0 | 90.0 ± 0.0 | 80.0 ± 0.0 | 1 s | 2 |" in recorded_row()
     recorded = json.loads((workspace / "results/ours.json").read_text(encoding="utf-8"))
-    assert list(recorded["runs"]) == ["0", "1"] and recorded["runs"]["1"]["right"].count("1") == 1022
+    assert list(recorded["runs"]) == ["0", "4"] and recorded["runs"]["4"]["right"].count("1") == 1022
+
+
+def test_soups_that_share_members_are_no_two_runs(workspace):
+    record_run("ours")
+    change(workspace, train={"seed": 3})
+    with pytest.raises(InputError, match=r"shares members of its soup with that of seed 0"):
+        record_run("ours")
+    change(workspace, train={"seed": 4})
+    record_run("ours")
+
+
+def test_a_record_names_its_commit_if_it_can(workspace, monkeypatch):
+    def commit():
+        return json.loads(record_run("ours").read_text(encoding="utf-8"))["runs"]["0"]["commit"]
+
+    assert commit() is None
+    monkeypatch.setenv("PATH", "")  # a machine without git
+    assert commit() is None
+    assert json.loads(record_run("ours", "abc").read_text(encoding="utf-8"))["runs"]["0"]["commit"] == "abc"
 
 
 def test_where_the_same_files_came_from_makes_no_other_setting(workspace):

@@ -15,7 +15,7 @@ from viggo_pipe.comparison import PairedOutcomes, count_outcomes
 from viggo_pipe.dvc_files import read_metrics
 from viggo_pipe.errors import InputError
 from viggo_pipe.files import atomic_write
-from viggo_pipe.params import SECTIONS, load_params
+from viggo_pipe.params import SECTIONS, Params, load_params
 from viggo_pipe.predictions import read_predictions
 from viggo_pipe.provenance import data_provenance
 from viggo_pipe.scoring import exact_match
@@ -23,22 +23,33 @@ from viggo_pipe.scoring import exact_match
 RESULTS = Path("results")
 _PUBLISHED = "published"
 _STAGES = ("train", "predict-base", "predict-tuned", "predict-probes")
+_PROBES = ("unseen_names", "typing_slips")  # of the table; a record holds all of them
+_COLUMNS = (
+    "system",
+    "parameters",
+    "split",
+    "exact match",
+    "slot F1",
+    "invented names",
+    "typing slips",
+    "training",
+    "runs",
+    "source",
+)
 _EXAMPLES = {"validation": 714, "test": 1083}  # of ViGGO, so that a slice of it is not taken for the whole
 
 
-def record_run(name: str) -> Path:
+def record_run(name: str, commit: str | None = None) -> Path:
     """Add the workspace's run to results/NAME.json, in place of an earlier one with its seed, and return the path.
 
+    Args:
+        commit: of the code that ran; by default that of the repository around the workspace, if there is one.
+
     Raises:
-        InputError: the data are not ViGGO's, a stage has not run, the predictions are not all of the split, or NAME
-            was recorded with other params.
+        InputError: as `check_recordable`; a stage has not run, or the predictions are not all of the split.
     """
+    check_recordable(name)
     params = load_params(*SECTIONS)
-    provenance = data_provenance(params.dataset)
-    if not provenance.is_viggo:
-        raise InputError(f"only runs on ViGGO are recorded. {provenance.note}")
-    if name == _PUBLISHED or not name.replace("-", "").replace("_", "").isalnum():
-        raise InputError(f"a setting cannot be called {name!r}: use letters, digits, - and _, and not {_PUBLISHED!r}")
     right = _right("predictions/tuned.jsonl")
     if len(right) != _EXAMPLES.get(params.generate.split):
         raise InputError(
@@ -47,19 +58,12 @@ def record_run(name: str) -> Path:
     metrics = {which: read_metrics(f"metrics/{which}.json") for which in ("base", "tuned", "comparison", "model", "probes")}
     if round(sum(right) / len(right), 4) != metrics["tuned"]["exact_match"]:
         raise InputError("metrics/tuned.json is not of predictions/tuned.jsonl: run `dvc repro` first")
-    setting = {section: getattr(params, section).model_dump() for section in SECTIONS if section != "runtime"}
-    seed = setting["train"].pop("seed")
-    for key in ("path", "sample"):  # where the files lay, and what was not used
-        del setting["dataset"][key]
-    del setting["dataset"]["source"]
     path = RESULTS / f"{name}.json"
-    recorded = _recorded(name) if path.exists() else {"params": setting, "runs": {}}
-    if recorded["params"] != setting:
-        raise InputError(f"{path} was recorded with other params: {_differing(recorded['params'], setting)}; choose another name")
-    recorded["runs"][str(seed)] = {
+    recorded = _recorded(name) if path.exists() else {"params": _setting(params), "runs": {}}
+    recorded["runs"][str(params.train.seed)] = {
         "metrics": metrics,
         "stages": {stage: read_metrics(f"runs/{stage}.json") for stage in _STAGES},
-        "commit": _commit(),
+        "commit": commit or current_commit(),
         "right": "".join("1" if is_right else "0" for is_right in right),
     }
     recorded["runs"] = dict(sorted(recorded["runs"].items(), key=lambda run: int(run[0])))
@@ -67,6 +71,42 @@ def record_run(name: str) -> Path:
         json.dump(recorded, file, indent=2, sort_keys=True)
         file.write("\n")
     return path
+
+
+def check_recordable(name: str) -> None:
+    """Find what would keep a run with the workspace's params out of results/NAME.json, before it has taken its time.
+
+    Raises:
+        InputError: the data are not ViGGO's, NAME is no name, NAME was recorded with other params, or a run that is recorded
+            shares members of its soup with this one.
+    """
+    params = load_params(*SECTIONS)
+    provenance = data_provenance(params.dataset)
+    if not provenance.is_viggo:
+        raise InputError(f"only runs on ViGGO are recorded. {provenance.note}")
+    if name == _PUBLISHED or not name.replace("-", "").replace("_", "").isalnum():
+        raise InputError(f"a setting cannot be called {name!r}: use letters, digits, - and _, and not {_PUBLISHED!r}")
+    path = RESULTS / f"{name}.json"
+    if not path.exists():
+        return
+    recorded, setting = _recorded(name), _setting(params)
+    if recorded["params"] != setting:
+        raise InputError(f"{path} was recorded with other params: {_differing(recorded['params'], setting)}; choose another name")
+    for seed in map(int, recorded["runs"]):
+        if 0 < abs(seed - params.train.seed) < params.train.soup_members:
+            raise InputError(
+                f"a run of train.seed {params.train.seed} shares members of its soup with that of seed {seed} in {path}: choose "
+                f"seeds that lie train.soup_members, {params.train.soup_members}, apart"
+            )
+
+
+def _setting(params: Params) -> dict[str, dict[str, Any]]:
+    """What the runs of a setting have in common: all params but the seed, where the files lay, and what was not used."""
+    setting = {section: getattr(params, section).model_dump() for section in SECTIONS if section != "runtime"}
+    del setting["train"]["seed"]
+    for key in ("path", "sample", "source"):
+        del setting["dataset"][key]
+    return setting
 
 
 def compare_with_recorded(name: str, seed: int | None = None) -> PairedOutcomes:
@@ -103,13 +143,13 @@ def results_table() -> list[str]:
         InputError: there is no folder results/, or a file in it is not a recorded setting.
     """
     names = sorted(path.stem for path in RESULTS.glob("*.json") if path.stem != _PUBLISHED)
-    rows = [("system", "parameters", "split", "exact match", "slot F1", "runs", "source"), ("---",) * 7]
+    rows = [_COLUMNS, ("---",) * len(_COLUMNS)]
     rows += [_recorded_row(name) for name in names]
     published = RESULTS / f"{_PUBLISHED}.json"
     with _naming(published):
         for figure in sorted(read_metrics(published)["figures"], key=lambda figure: -figure["exact_match"]):
             score = _percent(figure["exact_match"])
-            rows.append((figure["system"], figure["parameters"], figure["split"], score, "", "", figure["source"]))
+            rows.append((figure["system"], figure["parameters"], figure["split"], score, "", "", "", "", "", figure["source"]))
     return [f"| {' | '.join(row)} |" for row in rows]
 
 
@@ -125,6 +165,8 @@ def _recorded_row(name: str) -> tuple[str, ...]:
             recorded["params"]["generate"]["split"],
             _mean_and_spread([metrics["exact_match"] for metrics in tuned]),
             _mean_and_spread([metrics["slot_f1"] for metrics in tuned]),
+            *(_mean_and_spread([run["metrics"]["probes"][probe]["exact_match"] for run in runs]) for probe in _PROBES),
+            f"{statistics.fmean(run['stages']['train']['seconds'] for run in runs):.0f} s",
             str(len(runs)),
             f"results/{name}.json ({', '.join(where)})",
         )
@@ -166,12 +208,13 @@ def _at(content: dict[str, dict], key: str) -> Any:
     return content.get(section, {}).get(name)
 
 
-def _commit() -> str | None:
-    """HEAD, with "-dirty" where tracked files differ from it; None outside git."""
-    done = subprocess.run(
-        ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"], capture_output=True, text=True
-    )
-    return done.stdout.strip() or None
+def current_commit() -> str | None:
+    """HEAD, with "-dirty" where tracked files differ from it; None outside a repository, or without git."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip() or None
+    except FileNotFoundError:
+        return None
 
 
 def _hardware(machine: dict[str, Any]) -> str:

@@ -1,0 +1,112 @@
+"""Exact match with 1% to all of the training rows, by the pipeline's own stages.
+
+python benchmarks/low_resource.py [--viggo FOLDER] [--shares 0.01 0.1 ...] [--seeds 0 1 ...] [--split test]
+
+Each run's figures are written as it ends; called again, it goes on. benchmarks/plot_low_resource.py draws them.
+A pass over 1% of the rows would end after a few steps. So a row of a share below 1 has as many more variants as the share is
+smaller, up to 20 times: then 5% of the rows, and all of them, are trained on for equally many steps.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from workspace import Workspace, changed, read_profile
+
+from viggo_pipe.errors import InputError
+from viggo_pipe.files import atomic_write
+
+_SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 1.0)
+_MOST_REPEATED = 20
+_SCORES = ("exact_match", "exact_match_low", "exact_match_high", "slot_f1", "examples")
+
+
+def measure(params: dict[str, dict[str, Any]], share: float, seed: int, root: Path) -> dict[str, Any]:
+    """Train on `share` of the rows, both drawn and trained with `seed`; the scores on generate.split."""
+    variants = round(params["augment"]["variants"] * min(1 / share, _MOST_REPEATED))
+    workspace = Workspace(
+        changed(
+            params,
+            dataset={"train_share": share, "train_share_seed": seed},
+            augment={"variants": variants},
+            train={"seed": seed},
+        ),
+        root,
+    )
+    workspace.run("fetch", "tokenize", "train", "predict-tuned", "score-tuned")
+    scores, training = workspace.metrics("tuned"), workspace.measured("train")
+    return {
+        "share": share,
+        "seed": seed,
+        "rows": workspace.metrics("tokens")["train"]["rows"] // variants,
+        "variants": variants,
+        **{name: scores[name] for name in _SCORES},
+        "training_seconds": round(training["training_seconds"], 1),
+        "machine": training["machine"],
+    }
+
+
+def add_run(path: Path, params: dict[str, dict[str, Any]], run: dict[str, Any]) -> None:
+    """Put `run` into the file, in place of an earlier one of its share and seed."""
+    runs = {(old["share"], old["seed"]): old for old in _read(path, params)}
+    runs[run["share"], run["seed"]] = run
+    with atomic_write(path) as file:
+        json.dump({"params": params, "runs": [runs[key] for key in sorted(runs)]}, file, indent=2, sort_keys=True)
+        file.write("\n")
+
+
+def _read(path: Path, params: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if content["params"] != params:
+        raise InputError(f"{path} was measured with other params; name another file by --out, or delete it")
+    return content["runs"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the arguments and measure each share with each seed.
+
+    Raises:
+        InputError: the params are not valid, or the file has runs with other ones.
+    """
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--viggo", type=Path, help="the folder of ViGGO's CSV files; without it they come from the profile's source"
+    )
+    parser.add_argument("--params", type=Path, default=Path("profiles/smollm2-135m.yaml"))
+    parser.add_argument("--shares", type=float, nargs="+", default=_SHARES)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--members", type=int, default=1, help="train.soup_members: more take so many times as long")
+    parser.add_argument("--split", choices=("validation", "test"), default="validation", help="test: for the final figures alone")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/low_resource.json"))
+    parser.add_argument("--root", type=Path, default=Path("runs/low-resource"), help="where the stages run")
+    options = parser.parse_args(arguments)
+    params = changed(
+        read_profile(options.params, options.viggo), train={"soup_members": options.members}, generate={"split": options.split}
+    )
+    setting = _setting(params)
+    _read(options.out, setting)  # before minutes are spent
+    for seed in options.seeds:
+        for share in options.shares:
+            run = measure(params, share, seed, options.root)
+            add_run(options.out, setting, run)
+            print(f"{share:.0%}, seed {seed}: {run['rows']:,} rows, exact match {run['exact_match']:.3f}", flush=True)
+
+
+def _setting(params: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What the runs of a file have in common, but for where the files lay."""
+    setting = {name: dict(keys) for name, keys in params.items() if name != "runtime"}
+    for section, keys in {"dataset": ("source", "path", "train_share", "train_share_seed"), "train": ("seed",)}.items():
+        for key in keys:
+            del setting[section][key]
+    return setting
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        raise SystemExit(f"low_resource: {error}") from error

@@ -1,0 +1,58 @@
+"""benchmarks/seeds.py: several seeds of a profile, trained, scored and recorded."""
+
+import json
+
+import pytest
+import seeds
+import yaml
+from imports import ROOT
+from tiny_model import write_tiny_mistral
+
+from viggo_pipe.errors import InputError
+
+
+def test_soups_that_would_share_members_are_refused(tmp_path):
+    with pytest.raises(InputError, match="soups of 4 and 7 would share members; let them lie 4 apart"):
+        seeds.main(["ours", "--params", str(ROOT / "profiles/smollm2-135m.yaml"), "--seeds", "0", "7", "4"])
+
+
+def test_what_cannot_be_recorded_is_found_before_it_is_trained(tmp_path):
+    given = ["--root", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+    with pytest.raises(InputError, match="only runs on ViGGO"):
+        seeds.main(["ours", "--params", str(ROOT / "profiles/quickstart.yaml"), *given])
+    assert not list(tmp_path.glob("runs/*/data")) and not (tmp_path / "results").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.viggo
+def test_each_seed_is_recorded_with_probes_seconds_and_hardware(viggo_folder, tmp_path):
+    write_tiny_mistral(tmp_path / "tiny-mistral")
+    content = yaml.safe_load((ROOT / "profiles/smollm2-135m.yaml").read_text(encoding="utf-8"))
+    for section, keys in {
+        "dataset": {"train_share": 0.02},
+        "model": {"source": "local", "path": str(tmp_path / "tiny-mistral"), "sha256": None},
+        "tokenize": {"max_length": 400},
+        "augment": {"variants": 1},
+        "lora": {"r": 4, "upper_layers": 1},
+        "train": {"soup_members": 2, "epochs": None, "max_steps": 2, "batch_size": 2, "eval_steps": None},
+        "generate": {"max_new_tokens": 2},
+        "probe": {"rows": 2},
+        "score": {"bootstrap_resamples": 200},
+    }.items():
+        content[section] |= keys
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    results = tmp_path / "results"
+    given = ["tiny", "--params", str(tmp_path / "tiny.yaml"), "--viggo", str(viggo_folder), "--split", "validation"]
+    given += ["--results", str(results), "--root", str(tmp_path / "runs"), "--commit", "abc"]
+
+    seeds.main([*given, "--seeds", "0"])
+    first = (results / "tiny.json").read_bytes()
+    seeds.main([*given, "--seeds", "0", "2"])
+    runs = json.loads((results / "tiny.json").read_text())["runs"]
+    assert list(runs) == ["0", "2"] and runs["0"] == json.loads(first)["runs"]["0"]
+    for run in runs.values():
+        assert len(run["right"]) == 714 and run["commit"] == "abc"
+        assert run["metrics"]["probes"]["unseen_names"]["examples"] == 2
+        assert run["stages"]["train"]["seconds"] > 0 and run["stages"]["predict-probes"]["machine"]["cores"] > 0
+    assert runs["0"]["stages"]["predict-base"] == runs["2"]["stages"]["predict-base"], "the base model was asked twice"
+    assert runs["0"]["stages"]["train"] != runs["2"]["stages"]["train"]
