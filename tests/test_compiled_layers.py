@@ -1,4 +1,4 @@
-"""Compiled layers give what they gave, and keep less of it for the backward pass. Compiled here by AOTAutograd alone."""
+"""Compiled layers give what they gave, and keep less of it for the backward pass. On a CPU compiled by AOTAutograd alone."""
 
 import pytest
 import torch
@@ -6,8 +6,12 @@ from peft import LoraConfig, get_peft_model
 from torch._dynamo.backends.debugging import aot_eager_decomp_partition
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, MistralConfig, MistralForCausalLM
 
+from viggo_pipe.collation import CausalCollator
 from viggo_pipe.compiled_layers import compile_layers
 from viggo_pipe.folded_lora import fold_adapter
+from viggo_pipe.packing import PackCollator, pack_rows, take_packs
+from viggo_pipe.sample import generate_sample
+from viggo_pipe.settings.dataset import SampleSettings
 
 HIDDEN, MLP, HEADS, KEY_HEADS, LAYERS = 128, 448, 4, 1, 10
 ROWS, LENGTH = 2, 64
@@ -81,3 +85,35 @@ def test_loss_and_gradients_stay_and_less_is_kept(folder):
     around = recomputing.bytes_kept - LAYERS * layer
     assert 0 <= around <= ROWS * LENGTH * (6 * HIDDEN + 64)  # the last norm, and positions' sines and cosines
     assert recomputing.bytes_kept < 0.75 * compiled.bytes_kept < 0.75 * plain.bytes_kept
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("recompute", [False, True])
+def test_a_gpu_trains_packed_folded_compiled_layers_as_rows_apart(tiny_folder, tiny_parts, recompute):
+    """By inductor's kernels and FlashAttention's, against peft's own layers on padded rows."""
+    _, tokenizer, encoder = tiny_parts
+    sample = generate_sample(SampleSettings(train=40, validation=1, test=1, seed=0))["train"]
+    rows = [encoder.example(row["sentence"], row["meaning_representation"]) for row in sample]
+    packs = pack_rows(rows, 256, seed=0)
+    found = []
+    for fast in (False, True):
+        torch._dynamo.reset()
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_pretrained(tiny_folder, quantization_config=NF4, dtype=torch.bfloat16, device_map=0)
+        config = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM")
+        model = get_peft_model(model, config)
+        collate, batch = CausalCollator(tokenizer.pad_token_id, "answer"), rows
+        if fast:
+            fold_adapter(model)
+            compile_layers(model, recompute)
+            take_packs(model)
+            collate, batch = PackCollator(packs, tokenizer.pad_token_id, 256, "answer"), packs
+        tensors = {name: part.cuda() if torch.is_tensor(part) else part for name, part in collate(batch).items()}
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            loss = model(**tensors)["loss"]
+        loss.backward()
+        gradients = [parameter.grad.flatten() for parameter in model.parameters() if parameter.requires_grad]
+        found.append((loss.item(), torch.cat(gradients)))
+    (loss, gradients), (fast_loss, fast_gradients) = found
+    assert fast_loss == pytest.approx(loss, rel=0.005)
+    assert (fast_gradients - gradients).norm() < 0.03 * gradients.norm()  # in bf16, through two layers

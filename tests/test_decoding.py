@@ -1,4 +1,6 @@
-"""The decoder of fixed buffers against transformers' `generate`; on the CPU, where no graph is recorded."""
+"""The decoder of fixed buffers against transformers' `generate`; a graph is recorded on a GPU alone."""
+
+import copy
 
 import pytest
 import torch
@@ -16,10 +18,12 @@ SENTENCES = [row["sentence"] for row in ROWS["test"]]
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 @pytest.mark.parametrize("constrained", [False, True])
-def test_the_tokens_are_those_of_transformers(tiny_parts, constrained):
+def test_the_tokens_are_those_of_transformers(tiny_parts, constrained, device):
     """In batches that are halved as rows end: answers end at many lengths, some at none."""
     model, tokenizer, encoder = tiny_parts
+    model = copy.deepcopy(model).to(device)
     constraint = Constraint(tokenizer, Lexicon(row["meaning_representation"] for row in ROWS["train"]))
     # Common tokens, so that this random model ends its answers, unconstrained, at many lengths.
     ends = {tokenizer.eos_token_id} if constrained else {tokenizer.eos_token_id, *range(0, 500, 11)}
@@ -30,7 +34,8 @@ def test_the_tokens_are_those_of_transformers(tiny_parts, constrained):
         config = GenerationConfig(
             do_sample=False, max_new_tokens=90, eos_token_id=list(ends), pad_token_id=tokenizer.pad_token_id
         )
-        output = model.generate(**batch, generation_config=config, logits_processor=[grammars[0]] if constrained else None)
+        given = {name: tensor.to(device) for name, tensor in batch.items()}
+        output = model.generate(**given, generation_config=config, logits_processor=[grammars[0]] if constrained else None)
         expected = [_until(row, ends) for row in output[:, batch["input_ids"].shape[1] :].tolist()]
         found = decoder.decode(batch["input_ids"], batch["attention_mask"], 90, ends, grammars[1])
         assert found == expected
