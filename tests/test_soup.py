@@ -10,7 +10,7 @@ from test_resume import OUTS, contents
 from tiny_model import write_tiny_mistral
 from transformers import AutoModelForCausalLM
 
-from viggo_pipe.soup import average_adapters
+from viggo_pipe.soup import average_adapters, best_factors
 
 TARGETS = ["q_proj", "down_proj"]
 STEPS = 10  # of a member
@@ -54,6 +54,36 @@ def test_the_update_is_the_mean_of_the_members(tiny_folder, tmp_path, targets, l
     assert list(model.peft_config) == ["default"] and model.active_adapters == ["default"]
     ids = torch.arange(3, 20).unsqueeze(0)
     torch.testing.assert_close(model(ids).logits, loaded(ids).logits)
+
+
+@pytest.mark.parametrize("rank", [1, 5, 12, 20])
+def test_an_average_of_lower_rank_is_the_nearest_one(tiny_folder, tmp_path, rank):
+    exact, reduced = (fresh(tiny_folder, TARGETS, None) for _ in range(2))
+    members = [drawn(exact, seed) for seed in range(3)]
+    average_adapters(exact, members)
+    average_adapters(reduced, members, rank)
+    reduced.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert config["r"] == min(rank, 12)
+    assert list(reduced.peft_config) == ["default"] and reduced.active_adapters == ["default"]
+    found = updates(get_peft_model_state_dict(reduced), config["lora_alpha"] / config["r"])
+    for name, update in updates(get_peft_model_state_dict(exact), 1.0).items():
+        left, values, right = torch.linalg.svd(update)
+        torch.testing.assert_close(
+            found[name], left[:, :rank] * values[:rank] @ right[:rank] if rank < 12 else update, rtol=1e-4, atol=1e-4
+        )
+    ids = torch.arange(3, 20).unsqueeze(0)
+    loaded = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32), tmp_path)
+    torch.testing.assert_close(reduced(ids).logits, loaded(ids).logits)
+
+
+@pytest.mark.parametrize("rank", [4, 5])
+def test_a_rank_that_a_small_weight_cannot_have_is_filled_up(rank):
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(6, 5, generator=generator), torch.randn(4, 6, generator=generator)
+    near_a, near_b = best_factors(a, b, rank)
+    assert near_a.shape == (rank, 5) and near_b.shape == (4, rank)
+    torch.testing.assert_close(near_b @ near_a, b @ a)
 
 
 @pytest.fixture
@@ -113,20 +143,54 @@ def test_an_interrupted_soup_ends_with_the_same_bytes(soup, monkeypatch, capsys)
 
 @pytest.mark.slow
 def test_members_are_trainings_of_their_own(soup, monkeypatch):
-    """The first member is what its seed alone gives; the others differ from it."""
-    together = trained(soup, monkeypatch, keep_best=False)["plots/loss.csv"].splitlines()
-    alone = trained(soup, monkeypatch, soup_members=1)["plots/loss.csv"].splitlines()
-    assert together[: len(alone)] == alone
-    losses = [[line.split(b",", 1)[1] for line in together[1 + i * (len(alone) - 1) :][: len(alone) - 1]] for i in range(3)]
-    assert losses[0] != losses[1] != losses[2] != losses[0]
+    """Each member is what a training with its seed alone gives, though its adapter was drawn anew in place."""
+
+    def losses(**settings):
+        return [line.split(b",", 1)[1] for line in trained(soup, monkeypatch, **settings)["plots/loss.csv"].splitlines()[1:]]
+
+    alone = [losses(soup_members=1, keep_best=False, seed=seed) for seed in range(3)]
+    assert losses(soup_members=3, seed=0) == [*alone[0], *alone[1], *alone[2]]
+    assert alone[0] != alone[1] != alone[2] != alone[0]
+
+
+@pytest.mark.gpu
+def test_each_member_has_a_cuda_graph_of_its_own(soup, monkeypatch):
+    """What the first one's graph recorded is not replayed on the second one's batches: the curves are those without graphs."""
+    soup.set(lora={"dropout": 0.0}, quantize={"bits": 16})
+    packed = {
+        "pack_length": 256,
+        "group_by_length": False,
+        "batch_size": 1,
+        "soup_members": 2,
+        "keep_best": False,
+        "log_steps": 1,
+    }
+    plain, graphed = (
+        [
+            line.decode().split(",")
+            for line in trained(soup, monkeypatch, cuda_graph=graph, **packed)["plots/loss.csv"].splitlines()
+        ]
+        for graph in (False, True)
+    )
+    assert len(plain) == len(graphed) > 10
+    for one, other in zip(plain[1:], graphed[1:], strict=True):
+        assert [float(value) for value in other if value] == pytest.approx([float(value) for value in one if value], rel=0.01)
 
 
 @pytest.mark.slow
-def test_a_folded_and_packed_soup_trains(soup, monkeypatch):
+@pytest.mark.parametrize("rank", [None, 3])
+def test_a_folded_and_packed_soup_trains(soup, monkeypatch, rank):
     soup.set(lora={"dropout": 0.0})
-    packed = {"pack_length": 256, "fold_adapter": True, "group_by_length": False, "batch_size": 1, "soup_members": 2}
+    packed = {
+        "pack_length": 256,
+        "fold_adapter": True,
+        "group_by_length": False,
+        "batch_size": 1,
+        "soup_members": 2,
+        "soup_rank": rank,
+    }
     assert trained(soup, monkeypatch, **packed).keys() == set(OUTS)
     counts = json.loads((soup.folder / "metrics/model.json").read_text())
     config = json.loads((soup.folder / "models/adapter/adapter_config.json").read_text())
-    assert config["r"] == 8 and counts["trainable_parameters"] > 0
+    assert config["r"] == (rank or 8) and counts["trainable_parameters"] > 0
     assert soup.run(monkeypatch, "predict.py", "tuned") == 0

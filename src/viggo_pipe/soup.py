@@ -1,7 +1,8 @@
 """A model soup: several adapters, trained alike but for their seed, averaged into one.
 
 Wortsman et al. 2022 (arXiv:2203.05482) average weights. Of an adapter it is the update B A that is averaged, exactly: the
-factors of the members stand side by side in those of the soup, whose rank is the sum of theirs.
+factors of the members stand side by side in those of the soup, whose rank is the sum of theirs. A lower rank is the best
+approximation of that (Eckart and Young 1936).
 """
 
 import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
@@ -14,8 +15,8 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
-from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file, save_file
+from torch.nn import functional
 from transformers import set_seed
 
 from viggo_pipe.files import explaining_full_disk
@@ -39,32 +40,35 @@ def train_soup(
 ) -> TrainingResult:
     """Train the adapter of `model`, or with `settings.soup_members` so many one after another, and average them.
 
-    Member i has the seed `settings.seed` + i: its initial adapter, its order of rows and its dropout are other ones. The loss
-    curve's steps go on from one member to the next. Members that have come to their end lie in `scratch`, and are not trained
-    again after a kill.
+    Member i is what a training with the seed `settings.seed` + i gives: its initial adapter, its order of rows and its dropout
+    are other ones. The loss curve's steps go on from one member to the next. Members that have come to their end lie in
+    `scratch`, and are not trained again after a kill.
 
     Raises:
         InputError: as `train_adapter`.
     """
+    seeds = [settings.seed + index for index in range(settings.soup_members)]
+    # Before layers are compiled: for a module that gets another adapter they would be compiled again.
+    initial = [_initial_weights(model, seed) for seed in seeds[1:]]
     prepare_for_training(model, settings)
     given = train_rows, validation_rows, pad_token_id
     if settings.soup_members == 1:
         return train_adapter(model, *given, settings, runtime, scratch)
     members = []
-    for index in range(settings.soup_members):
+    for index, seed in enumerate(seeds):
         folder = scratch / f"member-{index}"
         if not is_complete(folder):
-            print(f"member {index + 1} of {settings.soup_members}, seed {settings.seed + index}", flush=True)
+            print(f"member {index + 1} of {settings.soup_members}, seed {seed}", flush=True)
             if index:
-                _start_anew(model, settings.seed + index)
-            member = settings.model_copy(update={"seed": settings.seed + index})
+                _start_anew(model, initial[index - 1])
+            member = settings.model_copy(update={"seed": seed})
             training = scratch / f"training-{index}"
             training.mkdir(exist_ok=True)
             _save_member(train_adapter(model, *given, member, runtime, training), folder)
             shutil.rmtree(training)
         members.append(folder)
     results = [_read_result(folder) for folder in members]
-    average_adapters(model, [load_file(folder / _WEIGHTS) for folder in members])
+    average_adapters(model, [load_file(folder / _WEIGHTS) for folder in members], settings.soup_rank)
     loss = validation_loss(model, validation_rows, pad_token_id, settings, runtime, scratch / "evaluation")
     apart = ", ".join(f"{result.validation_loss:.4f}" for result in results)
     print(f"loss on validation: {apart}; of their average {loss:.4f}", flush=True)
@@ -77,8 +81,12 @@ def train_soup(
     )
 
 
-def average_adapters(model: PeftModel, members: Sequence[dict[str, torch.Tensor]]) -> None:
-    """Put the mean of the updates of `members`, peft's state dicts of adapters like that of `model`, in the place of its own."""
+def average_adapters(model: PeftModel, members: Sequence[dict[str, torch.Tensor]], rank: int | None = None) -> None:
+    """Put the mean of the updates of `members`, peft's state dicts of adapters like that of `model`, in the place of its own.
+
+    Args:
+        rank: of the new adapter; null, or more than the sum of the members' ranks: that sum, and the mean is exact.
+    """
     config = model.peft_config[_ADAPTER]
     names = [f"member-{index}" for index in range(len(members))]
     for name, weights in zip(names, members, strict=True):
@@ -91,14 +99,65 @@ def average_adapters(model: PeftModel, members: Sequence[dict[str, torch.Tensor]
     model.set_adapter(_ADAPTER)
     for name in names:
         model.delete_adapter(name)
+    if rank is not None and rank < model.peft_config[_ADAPTER].r:
+        _reduce(model, rank)
 
 
-def _start_anew(model: PeftModel, seed: int) -> None:
-    """Draw the adapter of `model` anew, in place, so that layers that were compiled for it need not be compiled again."""
+def _reduce(model: PeftModel, rank: int) -> None:
+    """Put the best approximation of this rank in the place of each update of the adapter of `model`."""
+    full = get_peft_model_state_dict(model)
+    config = dataclasses.replace(model.peft_config[_ADAPTER], r=rank, lora_alpha=rank)
+    scaling = model.peft_config[_ADAPTER].lora_alpha / model.peft_config[_ADAPTER].r
+    reduced = {}
+    for name in full:
+        if "lora_A" in name:
+            to_b = name.replace("lora_A", "lora_B")
+            reduced[name], reduced[to_b] = best_factors(full[name], scaling * full[to_b], rank)
+    model.add_adapter("reduced", config)
+    model.set_adapter("reduced")
+    model.delete_adapter(_ADAPTER)
+    model.add_adapter(_ADAPTER, config)
+    set_peft_model_state_dict(model, reduced, adapter_name=_ADAPTER)
+    model.set_adapter(_ADAPTER)
+    model.delete_adapter("reduced")
+
+
+def best_factors(a: torch.Tensor, b: torch.Tensor, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The factors of the matrix of `rank` that is nearest to `b` @ `a` in the Frobenius norm.
+
+    Of the product, which is as large as the weight that it updates, nothing is computed: with B = Q R and A' = P S, its singular
+    values are those of R S', which is as small as the rank that it has.
+
+    Args:
+        a: of shape (r, in). b: (out, r).
+
+    Returns:
+        Factors of shapes (rank, in) and (out, rank), in the dtype of the given ones, computed in fp64.
+    """
+    q, r = torch.linalg.qr(b.double())
+    p, s = torch.linalg.qr(a.double().T)
+    left, values, right = torch.linalg.svd(r @ s.T)
+    root = values[:rank].sqrt()
+    near_a, near_b = root.unsqueeze(1) * right[: len(root)] @ p.T, q @ left[:, : len(root)] * root
+    beyond = rank - len(root)  # of a weight that has fewer rows or columns
+    return functional.pad(near_a, (0, 0, 0, beyond)).to(a.dtype), functional.pad(near_b, (0, beyond)).to(b.dtype)
+
+
+def _initial_weights(model: PeftModel, seed: int) -> dict[str, torch.Tensor]:
+    """The weights of an untrained adapter like that of `model`, as `lora.add_adapter` draws them with this seed.
+
+    To draw them in place would give other ones: peft draws each matrix twice as it makes it, and on the CPU.
+    """
     set_seed(seed)
-    for module in model.modules():
-        if isinstance(module, LoraLayer):
-            module.reset_lora_parameters(_ADAPTER, init_lora_weights=True)
+    model.add_adapter("untrained", model.peft_config[_ADAPTER])
+    weights = {name: weight.clone() for name, weight in get_peft_model_state_dict(model, adapter_name="untrained").items()}
+    model.delete_adapter("untrained")
+    return weights
+
+
+def _start_anew(model: PeftModel, initial: dict[str, torch.Tensor]) -> None:
+    """Put `initial` into the adapter of `model`, and forget what training it left."""
+    set_peft_model_state_dict(model, initial, adapter_name=_ADAPTER)
     for parameter in model.parameters():
         parameter.grad = None
     # accelerate wraps what it finds here once more for each Trainer.

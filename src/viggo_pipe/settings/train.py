@@ -17,8 +17,8 @@ class TrainSettings(Section):
     """Training through transformers' Trainer; the names without a word here mean what its arguments of that name mean.
 
     `seed` seeds everything. `soup_members`: adapters that are trained one after another, with `seed` and those that follow it,
-    and averaged (two runs whose seeds are less than that apart share members). `loss_on`: the tokens that are learnt. `epochs`
-    or `max_steps` (optimizer steps) is null.
+    and averaged (two runs whose seeds are less than that apart share members). `soup_rank`: of their average; null: the sum of
+    theirs, which is exact. `loss_on`: the tokens that are learnt. `epochs` or `max_steps` (optimizer steps) is null.
     `pack_length`: tokens of a row that examples are packed into, a multiple of 8; null: one example a row, padded. `compile`:
     compile the decoder layers, on a GPU. `cuda_graph`: launch a step's kernels at once, on a GPU. `fold_adapter`: multiply by
     the sum of NF4 weights and adapter. `float8`: do so in 8 bits, on a GPU. `deterministic`: the same adapter at each run, on
@@ -30,6 +30,7 @@ class TrainSettings(Section):
 
     seed: NotNegative
     soup_members: Positive
+    soup_rank: Positive | None
     loss_on: Literal["answer", "all"]
     epochs: PositiveFloat | None
     max_steps: Positive | None
@@ -58,6 +59,8 @@ class TrainSettings(Section):
     def _consistent(self) -> Self:
         if (self.epochs is None) == (self.max_steps is None):
             raise ValueError("set one of epochs and max_steps, and make the other null")
+        if self.soup_rank is not None and self.soup_members == 1:
+            raise ValueError("soup_rank is the rank of an average: set soup_members, or make it null")
         if self.pack_length is not None and self.pack_length % 8:
             raise ValueError("pack_length is a multiple of 8, which attention on a GPU is fast for")
         if self.pack_length is not None and self.group_by_length:
