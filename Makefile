@@ -9,7 +9,7 @@ BIN = $(VENV)/bin
 RUN = PATH="$(abspath $(BIN)):$$PATH" DVC_NO_ANALYTICS=1 HF_HUB_DISABLE_TELEMETRY=1
 NO_GPU = not gpu and not viggo and not browser and not remotes
 
-.PHONY: help env repro stale test test-fast test-viggo test-browser test-remotes faults performance lint format constraints clean
+.PHONY: help env repro stale test test-fast test-viggo test-browser test-remotes faults performance audit lint format constraints clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,10 @@ faults: env  ## break runs in many ways, and write what was lost into docs/relia
 
 performance: env  ## write docs/performance.md from benchmarks/results
 	@$(RUN) python benchmarks/performance.py
+
+audit: env  ## look the pinned versions up among the known vulnerabilities
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[audit]"
+	@$(RUN) python tools/audit.py
 
 lint: env  ## check style
 	@$(RUN) ruff check . && $(RUN) ruff format --check .

@@ -1,11 +1,15 @@
 """constraints.txt pins every distribution that a fresh install brings: nothing in it is left to the day."""
 
+import re
+import tomllib
 from importlib import metadata
 
 from imports import ROOT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
 PINS = dict(
     (canonicalize_name(name), version)
     for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
@@ -33,8 +37,22 @@ def required(name: str, extras: frozenset[str] = frozenset(), seen: set | None =
 
 
 def test_everything_that_an_install_brings_is_pinned_and_here_as_pinned():
-    installed = required("viggo-pipe", frozenset({"test", "lint", "browser", "plots", "remotes"})) - {"viggo-pipe", "setuptools"}
+    installed = required("viggo-pipe", frozenset(EXTRAS)) - {"viggo-pipe", "setuptools"}
     assert {"torch", "dvc", "pytest", "ruff"} <= installed and len(installed) > 100
     assert not installed - set(PINS)
     differing = {name for name in installed if metadata.version(name).split("+")[0] != PINS[name]}
     assert not differing, "install with --constraint constraints.txt"
+
+
+def test_what_the_project_names_is_pinned_whether_it_is_installed_here_or_not():
+    for line in [*PROJECT["dependencies"], *(line for lines in EXTRAS.values() for line in lines)]:
+        requirement = Requirement(line)
+        if requirement.name != "viggo-pipe":
+            assert PINS[canonicalize_name(requirement.name)] in requirement.specifier, line
+
+
+def test_make_constraints_pins_every_extra():
+    script = (ROOT / "tools/constraints.sh").read_text(encoding="utf-8")
+    asked = set(re.search(r'"\.\[([a-z0-9,]+)\]"', script)[1].split(","))
+    within = {extra for name in asked for line in EXTRAS[name] for extra in Requirement(line).extras if "viggo-pipe" in line}
+    assert asked | within == set(EXTRAS)

@@ -1,3 +1,5 @@
+import base64
+import hashlib
 import html
 import json
 import re
@@ -71,6 +73,21 @@ def test_nothing_of_the_data_or_the_model_becomes_markup(data):
     held = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1]
     assert json.loads(held) == json.loads(json.dumps(data.examples))
     assert page.count("<script") == page.count("</script>") == 2
+
+
+def test_the_pages_policy_lets_its_own_script_run_and_nothing_be_loaded(data):
+    page = render_page(data)
+    policy = re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', page)
+    assert policy.end() < page.index("<style") < page.index("<script")
+    rules = dict(rule.strip().split(" ", 1) for rule in policy[1].split(";"))
+    script = re.search(r"<script>(.*?)</script>", page, re.DOTALL)[1]
+    assert rules == {
+        "default-src": "'none'",
+        "script-src": f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'",
+        "style-src": "'unsafe-inline'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
 
 
 def test_the_page_needs_no_network(data):

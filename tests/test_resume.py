@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+import torch
 from imports import ROOT
 from project import Project
 from tiny_model import write_tiny_mistral
@@ -142,6 +143,43 @@ def test_other_params_and_damaged_checkpoints_are_not_resumed(tiny, monkeypatch,
     capsys.readouterr()
     assert tiny.run(monkeypatch, "train_lora.py") == 0
     assert "going on from" not in capsys.readouterr().out
+
+
+class Attack:
+    """Unpickled, it makes a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.slow
+def test_no_code_in_a_checkpoint_runs(tiny, monkeypatch, capsys):
+    """Not even in one that is marked complete: somebody has written into runs/resume."""
+    assert tiny.run(monkeypatch, "train_lora.py") == 0
+    expected = contents(tiny)
+    interrupted_training(tiny, monkeypatch, step=22)
+    (folder,) = scratch(tiny)
+    last, canary = folder / "checkpoint-15", tiny.folder.parent / "attacked"
+    pickles = {path.name: path.read_bytes() for path in last.iterdir() if path.suffix in {".pt", ".pth", ".bin"}}
+    assert pickles.keys() == {"optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin"}
+    for name, content in pickles.items():
+        torch.save(Attack(canary), last / name)
+        mark_complete(last)
+        if name == "training_args.bin":  # which nobody reads
+            continue
+        capsys.readouterr()
+        assert tiny.run(monkeypatch, "train_lora.py") == 2, name
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and "holds what no training has saved" in error
+        (last / name).write_bytes(content)
+    mark_complete(last)
+    assert tiny.run(monkeypatch, "train_lora.py") == 0
+    assert "going on from" in capsys.readouterr().out
+    assert contents(tiny) == expected
+    assert not canary.exists()
 
 
 def test_the_two_last_checkpoints_and_the_best_are_kept_whatever_the_clock_says(tmp_path):

@@ -2,6 +2,7 @@
 
 import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
 import copy
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,8 +76,8 @@ def train_adapter(
     complete one that lies there. On a CPU the adapter is then the same to the last bit as if it had not been interrupted.
 
     Raises:
-        InputError: training diverges, the disk is full, no row has a token to learn, or the optimizer or the schedule is not
-            one that transformers knows.
+        InputError: training diverges, the disk is full, no row has a token to learn, the optimizer or the schedule is not one
+            that transformers knows, or a checkpoint is none of a training.
     """
     rows = _with_something_to_learn(train_rows, settings)
     validation = _with_something_to_learn(validation_rows, settings)
@@ -84,8 +85,11 @@ def train_adapter(
     checkpoint = last_complete_checkpoint(scratch)
     if checkpoint is not None:
         print(f"going on from {checkpoint}", flush=True)
-    with explaining_full_disk(scratch):
-        outcome = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    try:
+        with explaining_full_disk(scratch):
+            outcome = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    except pickle.UnpicklingError as error:  # the Trainer reads no objects, only tensors and plain values (weights_only)
+        raise InputError(f"{checkpoint} holds what no training has saved; delete {scratch} and run again") from error
     state = copy.deepcopy(trainer.state)
     # Of the weights that are kept: under keep_best they need not be the last ones.
     validation_loss = trainer.evaluate()["eval_loss"]
