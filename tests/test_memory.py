@@ -3,10 +3,9 @@
 Reserved by torch, in GB. The packs are of 512 tokens, of which about 300 are learnt at most; the others are plain rows.
 """
 
-import sys
-
 import pytest
 from imports import ROOT
+from mistral_shape import CONFIG
 
 from viggo_pipe.base_model import BaseModel
 from viggo_pipe.errors import InputError
@@ -20,9 +19,6 @@ WITHIN = 0.08
 
 @pytest.fixture(scope="module")
 def mistral(tmp_path_factory):
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    from mistral_shape import CONFIG
-
     folder = tmp_path_factory.mktemp("mistral")
     CONFIG.save_pretrained(folder)
     return shape_of(BaseModel(folder, "mistral", None))

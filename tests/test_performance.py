@@ -1,11 +1,7 @@
 """docs/performance.md says what benchmarks/results hold, and nothing else."""
 
 import json
-import sys
 
-from imports import ROOT
-
-sys.path.insert(0, str(ROOT / "benchmarks"))
 import performance
 
 
