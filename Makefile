@@ -41,7 +41,7 @@ test-remotes: env  ## run the tests of sharing over SSH (if sshd is installed) a
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[remotes]"
 	@$(RUN) python -m pytest -m remotes
 
-faults: env  ## break runs in many ways, and write what was lost into docs/reliability.md (about 10 minutes)
+faults: env  ## break runs in many ways, and write what was lost into docs/reliability.md (about 20 minutes)
 	@$(RUN) python tests/faults
 
 performance: env  ## write docs/performance.md from benchmarks/results
