@@ -1,42 +1,97 @@
-"""Runs each method of a benchmark in a process of its own, and writes their figures with the machine's description."""
+"""Runs each method of a benchmark in a process of its own, alone on this machine, and writes their figures as they come."""
 
 import argparse
+import fcntl
 import json
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 
 from viggo_pipe.machine import describe_machine
 
-Method = Callable[[Path, Path], dict]
+Method = Callable[[argparse.Namespace], dict]
+_PEERS = ("trl", "liger-kernel", "unsloth")
+_LIMIT = 240  # seconds; on an H100 the longest method took less than half of it
 
 
 def add_arguments(parser: argparse.ArgumentParser, methods: Mapping[str, Method], out: Path) -> None:
     """The arguments that `run` takes."""
     parser.add_argument("model", type=Path, help="a folder that benchmarks/mistral_shape.py wrote")
     parser.add_argument("viggo", type=Path, help="the folder of ViGGO's CSV files")
-    parser.add_argument("--methods", nargs="+", choices=methods, default=list(methods))
+    parser.add_argument("--methods", nargs="+", choices=methods, default=list(methods), metavar="METHOD", help=", ".join(methods))
     parser.add_argument("--here", action="store_true", help="run one method in this process, and print its figures as JSON")
+    parser.add_argument("--limit", type=float, default=_LIMIT, help="seconds after which a method is stopped")
     parser.add_argument("--out", type=Path, default=out)
 
 
 def run(options: argparse.Namespace, methods: Mapping[str, Method], script: str) -> None:
     """Run the methods asked for; one that fails is recorded with its last line."""
     if options.here:
-        print(json.dumps(methods[options.methods[0]](options.model, options.viggo)))
+        print(json.dumps(methods[options.methods[0]](options)))
         return
-    results = {"machine": describe_machine(), "methods": {}}
-    if options.out.exists():
-        results["methods"] = json.loads(options.out.read_text(encoding="utf-8"))["methods"]
+    results = Results(options.out)
     for method in options.methods:
-        command = [sys.executable, script, str(options.model), str(options.viggo), "--methods", method, "--here"]
-        ran = subprocess.run(command, capture_output=True, text=True)
-        if ran.returncode == 0:
-            figures = json.loads(ran.stdout.strip().splitlines()[-1])
-        else:
-            figures = {"error": (ran.stderr.strip().splitlines() or ["no message"])[-1][:300]}
+        results.add(method, _figures([sys.executable, script, *sys.argv[1:], "--methods", method, "--here"], options.limit))
+
+
+class Results:
+    """The file `out`: `machine`, and under `methods` the figures of each, or its `error`.
+
+    What it has of other methods stays, if it was measured on such a machine with such versions.
+    """
+
+    def __init__(self, out: Path):
+        self._out, self._content = out, {"machine": _machine(), "methods": {}}
+        if out.exists():
+            earlier = json.loads(out.read_text(encoding="utf-8"))
+            if earlier["machine"] == self._content["machine"]:
+                self._content = earlier
+
+    def add(self, method: str, figures: dict) -> None:
+        """Write the figures of one more method, and print them."""
         print(method, figures, flush=True)
-        results["methods"][method] = figures
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        self._content["methods"][method] = figures
+        self._out.parent.mkdir(parents=True, exist_ok=True)
+        self._out.write_text(json.dumps(self._content, indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Wait until no other benchmark measures on this machine, and keep others waiting."""
+    with open(Path(tempfile.gettempdir()) / "viggo-pipe-benchmark.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+        yield
+
+
+def _figures(command: list[str], limit: float) -> dict:
+    with alone():
+        # With what it starts in its turn, so that nothing of it is left on the GPU.
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        try:
+            output, errors = process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            return {"error": f"stopped after {limit:g} s"}
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+    if process.returncode:
+        return {"error": (errors.strip().splitlines() or ["no message"])[-1][:300]}
+    return json.loads(output.strip().splitlines()[-1])
+
+
+def _machine() -> dict:
+    """This machine, and the versions of the peers that are installed."""
+    machine = describe_machine()
+    for peer in _PEERS:
+        try:
+            machine["versions"][peer] = metadata.version(peer)
+        except metadata.PackageNotFoundError:
+            continue
+    return machine

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, MistralConfig, MistralForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, MistralConfig
 
 CONFIG = MistralConfig(
     vocab_size=32000,
@@ -32,9 +32,8 @@ NF4 = BitsAndBytesConfig(
 def write_shape(folder: Path, tokenizer: Path, config: MistralConfig = CONFIG) -> None:
     """Write weights, configuration and the tokenizer in the folder `tokenizer` to `folder`."""
     torch.manual_seed(0)
-    torch.set_default_dtype(torch.bfloat16)
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
-        model = MistralForCausalLM(config)
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     wide = folder / "bf16"
     model.save_pretrained(wide)
     del model

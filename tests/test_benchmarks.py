@@ -1,0 +1,177 @@
+"""The benchmarks run, with a tiny model in place of Mistral-7B, and write what docs/performance.md is made from."""
+
+import json
+import multiprocessing
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+
+import apart
+import clock
+import pytest
+import yaml
+from imports import ROOT
+from mistral_shape import write_shape
+from tiny_model import write_tiny_mistral
+from transformers import AutoConfig
+
+
+@pytest.fixture(scope="module")
+def tiny_shape(tmp_path_factory):
+    """The folder of a tiny Mistral in NF4, written as the benchmarks' model is."""
+    tokenizer, folder = tmp_path_factory.mktemp("tokenizer"), tmp_path_factory.mktemp("model")
+    write_tiny_mistral(tokenizer)
+    write_shape(folder, tokenizer, AutoConfig.from_pretrained(tokenizer))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def own_lock(tmp_path, monkeypatch):
+    """Whatever else is measured on this machine."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(apart.tempfile, "tempdir", str(tmp_path))
+
+
+def run(script, *arguments, out):
+    """The file that a benchmark writes."""
+    command = [sys.executable, str(ROOT / "benchmarks" / script), *map(str, arguments), "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(out.read_text(encoding="utf-8"))
+
+
+@pytest.mark.slow
+@pytest.mark.viggo
+@pytest.mark.parametrize("method", ["ours", "ours, 24 GB", "seed's recipe", "Trainer, padded", "TRL, packing"])
+def test_training(tiny_shape, viggo_folder, tmp_path, method):
+    if method.startswith("TRL") and find_spec("trl") is None:
+        pytest.skip("TRL is not installed")
+    found = run("training.py", tiny_shape, viggo_folder, "--methods", method, "--windows", 1, out=tmp_path / "out.json")
+    figures = found["methods"][method]
+    assert figures["lowest"] <= figures["tokens_per_second"] <= figures["highest"]
+    assert figures["tokens_per_second"] > 0 and ("kernels" in figures) == method.startswith("ours")
+    if method.startswith("ours"):
+        assert 0.95 * 32 * 512 < figures["tokens_per_step"] <= 32 * 512
+
+
+@pytest.mark.slow
+@pytest.mark.viggo
+def test_generation_gives_every_reference(tiny_shape, viggo_folder, tmp_path):
+    methods = ["ours", "ours, weights kept in NF4", "seed's recipe", "generate, NF4, batch 64"]
+    found = run("generation.py", tiny_shape, viggo_folder, "--sentences", 9, "--methods", *methods, out=tmp_path / "out.json")
+    assert list(found["methods"]) == methods and "torch" in found["machine"]["versions"]
+    for figures in found["methods"].values():
+        assert figures["references_reproduced"] == figures["sentences"] > 0 and figures["seconds"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.viggo
+def test_end_to_end(viggo_folder, tmp_path):
+    write_tiny_mistral(tmp_path / "tiny")
+    content = yaml.safe_load((ROOT / "profiles/smollm2-135m.yaml").read_text(encoding="utf-8"))
+    for section, keys in {
+        "dataset": {"train_share": 0.02},
+        "model": {"source": "local", "path": str(tmp_path / "tiny"), "sha256": None},
+        "tokenize": {"max_length": 400},
+        "augment": {"variants": 1},
+        "lora": {"r": 4, "upper_layers": 1},
+        "train": {"epochs": None, "max_steps": 2, "batch_size": 2, "eval_steps": None},
+        "generate": {"max_new_tokens": 2},
+        "score": {"bootstrap_resamples": 200},
+    }.items():
+        content[section] |= keys
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    given = (viggo_folder, "--params", tmp_path / "tiny.yaml", "--methods", "one adapter")
+    figures = run("end_to_end.py", *given, out=tmp_path / "out.json")["methods"]["one adapter"]
+    parts = [figures[f"{stage}_seconds"] for stage in ("train", "predict", "score")]
+    assert min(parts) > 0 and figures["seconds"] == pytest.approx(sum(parts), abs=0.2)
+    assert figures["examples"] == 714 and figures["exact_match"] == 0
+
+
+def options(tmp_path, limit=60.0):
+    names = {"out": tmp_path / "results" / "out.json", "limit": limit, "here": False, "methods": ["works", "fails"]}
+    return apart.argparse.Namespace(**names)
+
+
+SCRIPT = """
+import sys, time
+method = sys.argv[sys.argv.index("--methods") + 1]
+assert sys.argv[1] == "MODEL" and sys.argv[-1] == "--here"
+if method == "fails":
+    sys.exit("ValueError: no such kernel")
+if method == "hangs":
+    time.sleep(60)
+print("a line of progress")
+print('{"tokens_per_second": 3}')
+"""
+
+
+@pytest.fixture
+def script(tmp_path, monkeypatch):
+    (tmp_path / "script.py").write_text(SCRIPT, encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["script.py", "MODEL"])
+    return str(tmp_path / "script.py")
+
+
+def test_methods_are_written_as_they_come_and_one_that_fails_with_its_last_line(tmp_path, script):
+    given = options(tmp_path)
+    apart.run(given, {}, script)
+    found = json.loads(given.out.read_text(encoding="utf-8"))
+    assert found["methods"] == {"works": {"tokens_per_second": 3}, "fails": {"error": "ValueError: no such kernel"}}
+    assert found["machine"]["cores"] > 0
+
+    given.methods = ["hangs"]
+    given.limit = 0.5
+    apart.run(given, {}, script)
+    later = json.loads(given.out.read_text(encoding="utf-8"))
+    assert later["methods"] == found["methods"] | {"hangs": {"error": "stopped after 0.5 s"}}
+
+
+def test_figures_of_another_machine_are_not_kept(tmp_path):
+    out = tmp_path / "out.json"
+    apart.Results(out).add("ours", {"seconds": 1})
+    content = json.loads(out.read_text(encoding="utf-8"))
+    content["machine"]["versions"]["torch"] = "0.1"
+    out.write_text(json.dumps(content), encoding="utf-8")
+    apart.Results(out).add("theirs", {"seconds": 2})
+    assert list(json.loads(out.read_text(encoding="utf-8"))["methods"]) == ["theirs"]
+
+
+def _measure(times):
+    with apart.alone():
+        started = time.monotonic()
+        time.sleep(0.3)
+        times.put((started, time.monotonic()))
+
+
+def test_two_benchmarks_at_once_measure_one_after_the_other():
+    context = multiprocessing.get_context("fork")
+    times = context.Queue()
+    processes = [context.Process(target=_measure, args=(times,)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    (_, first_end), (second_start, _) = sorted(times.get(timeout=30) for _ in processes)
+    for process in processes:
+        process.join()
+    assert first_end <= second_start
+
+
+def test_the_clock_counts_the_tokens_of_its_windows(monkeypatch):
+    """Steps of two batches of ten tokens a row, each a second long."""
+    seconds = iter(range(100))
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: next(seconds))
+
+    class Trainer:
+        def add_callback(self, callback):
+            self.callback = callback
+
+        def train(self):
+            control = type("Control", (), {"should_training_stop": False})()
+            while not control.should_training_stop:
+                for _ in range(2):
+                    assert self.data_collator([10, 10, 10]) == "a batch"
+                self.callback.on_step_end(None, None, control)
+
+    figures = clock.Clock(lambda rows: "a batch", sum, accumulation=2, windows=3).train(Trainer())
+    assert figures["tokens_per_second"] == figures["lowest"] == figures["highest"] == figures["tokens_per_step"] == 60
