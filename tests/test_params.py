@@ -32,6 +32,10 @@ def test_the_viggo_profiles_pin_the_published_files():
         assert dataset.source == "hub" and dataset.sha256.test.startswith("020f2419")
 
 
+SHARDED = {"processes": 2, "sharding": "full"}
+GRAPHED = {"cuda_graph": True, "pack_length": 512, "group_by_length": False}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -50,6 +54,13 @@ def test_the_viggo_profiles_pin_the_published_files():
         (lambda p: p["lora"].update(target_modules="all-linear"), ["upper_layers", "target_modules"]),
         (lambda p: p["train"].update(learning_rate=float("nan")), ["train.learning_rate"]),
         (lambda p: p.update(lora=None), ["lora"]),
+        (lambda p: p["train"].update(processes=0), ["train.processes", "greater than 0"]),
+        (lambda p: p["train"].update(sharding="full"), ["sharding", "processes"]),
+        (lambda p: p["train"].update(SHARDED, fold_adapter=True), ["sharding", "fold_adapter"]),
+        (lambda p: p["train"].update(SHARDED, pack_length=512, group_by_length=False, compile=True), ["sharding", "compile"]),
+        (lambda p: p["train"].update(SHARDED, soup_members=2), ["sharding", "soup_members"]),
+        (lambda p: p["train"].update(SHARDED, optimizer="paged_adamw_8bit"), ["sharding", "adamw_torch"]),
+        (lambda p: p["train"].update(GRAPHED, processes=2), ["cuda_graph", "processes"]),
     ],
 )
 def test_bad_params_name_the_key_on_one_line(tmp_path, change, words):

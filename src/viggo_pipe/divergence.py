@@ -7,6 +7,7 @@ from pathlib import Path
 
 from viggo_pipe.adapter import save_checkpoints_adapter
 from viggo_pipe.base_model import BaseModel
+from viggo_pipe.distributed import is_first
 from viggo_pipe.errors import InputError
 from viggo_pipe.resumable_trainer import complete_checkpoints, step_of
 from viggo_pipe.settings.prompt import PromptSettings
@@ -25,6 +26,8 @@ def keeping_last_good(base: BaseModel, prompt: PromptSettings) -> Iterator[None]
     try:
         yield
     except Diverged as error:
+        if not is_first():
+            raise
         good = [path for path in complete_checkpoints(error.checkpoints) if step_of(path) <= error.last_good_step]
         if not good:
             shutil.rmtree(KEPT, ignore_errors=True)  # another run's

@@ -100,7 +100,7 @@ class Plan:
         self.rows, self.tokens = len(rows), sum(len(row["input_ids"]) for row in rows)
         self.longest = max(len(row["input_ids"]) for row in rows)
         self.items = len(rows) if train.pack_length is None else len(pack_rows(rows, train.pack_length, train.seed))
-        an_epoch = math.ceil(math.ceil(self.items / train.batch_size) / train.accumulation)
+        an_epoch = math.ceil(self.items / _a_step(train))
         self.steps = train.soup_members * (train.max_steps or math.ceil(train.epochs * an_epoch))
 
     def training_memory(self, batch_size: int) -> float:
@@ -125,8 +125,8 @@ class Plan:
         yield f"data: {self.rows:,} training rows, {self.tokens:,} tokens, at most {self.longest} a row"
         items = "rows" if train.pack_length is None else f"packs of {train.pack_length} tokens"
         members = f" of {train.soup_members} members" if train.soup_members > 1 else ""
-        a_step = train.batch_size * train.accumulation
-        yield f"training: {self.items:,} {items} an epoch, {a_step} a step; {self.steps:,} steps{members}"
+        processes = f", by {train.processes} processes" if train.processes > 1 else ""
+        yield f"training: {self.items:,} {items} an epoch, {_a_step(train)} a step; {self.steps:,} steps{members}{processes}"
         yield f"memory: about {training / _GB:.1f} GB to train, {generation / _GB:.1f} GB to predict"
         yield f"device: {self._device.name}, {self._device.memory / _GB:.1f} GB"
         yield f"time: {self._time()}"
@@ -163,9 +163,14 @@ class Plan:
         except (OSError, ValueError, KeyError, TypeError):
             return f"not known before a first training, whose speed {_LAST_TRAINING} holds then"
         train = self._params.train
-        epochs = self.steps / train.soup_members / math.ceil(math.ceil(self.items / train.batch_size) / train.accumulation)
+        epochs = self.steps / train.soup_members / math.ceil(self.items / _a_step(train))
         minutes = epochs * train.soup_members * self.tokens / last / 60
         return f"about {minutes:,.0f} min to train, at the last training's {last:,.0f} tokens/s ({_LAST_TRAINING})"
+
+
+def _a_step(train: TrainSettings) -> int:
+    """Items of an optimizer step."""
+    return train.processes * train.batch_size * train.accumulation
 
 
 def _largest(rows: Sequence[Example], train: TrainSettings) -> tuple[int, int]:

@@ -16,6 +16,7 @@ logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 logging.getLogger("transformers").setLevel(logging.ERROR)
 logging.getLogger("torch._higher_order_ops.wrap").setLevel(logging.ERROR)  # selective checkpointing within torch.compile
 warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+warnings.filterwarnings("ignore", message="`broadcast_buffers`", category=FutureWarning)  # DDP's, by the Trainer's name for it
 # The tokenizer's own threads gain nothing on short sentences, and it warns when a process that used them forks.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 sys.modules["kernels"] = None

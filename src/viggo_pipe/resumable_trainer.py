@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset, RandomSampler, Sampler
 from transformers import Trainer
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_pt_utils import LengthGroupedSampler
@@ -24,11 +24,19 @@ class ResumableTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
         sampler = super()._get_train_sampler(train_dataset)
-        return _SeededByEpoch(sampler, self) if isinstance(sampler, LengthGroupedSampler) else sampler
+        return SeededByEpoch(sampler, self) if isinstance(sampler, LengthGroupedSampler) else sampler
+
+    def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler | None:
+        sampler = super()._get_eval_sampler(eval_dataset)
+        if isinstance(sampler, LengthGroupedSampler):  # every evaluation in the same batches, by however many processes
+            sampler.generator = torch.Generator().manual_seed(self.args.data_seed)
+        return sampler
 
 
-class _SeededByEpoch(Sampler):
-    def __init__(self, sampler: LengthGroupedSampler, trainer: Trainer):
+class SeededByEpoch(Sampler):
+    """The order of `sampler`, which has a generator, drawn from the seed and the epoch that `trainer` is in."""
+
+    def __init__(self, sampler: RandomSampler | LengthGroupedSampler, trainer: Trainer):
         self._sampler, self._trainer = sampler, trainer
 
     def __len__(self) -> int:

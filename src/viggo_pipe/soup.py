@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional
 from transformers import set_seed
 
+from viggo_pipe.distributed import is_first, of_first, wait_for_all
 from viggo_pipe.files import explaining_full_disk
 from viggo_pipe.prompt import Example
 from viggo_pipe.resume import is_complete, mark_complete
@@ -57,15 +58,18 @@ def train_soup(
     members = []
     for index, seed in enumerate(seeds):
         folder = scratch / f"member-{index}"
-        if not is_complete(folder):
+        if not of_first(lambda folder=folder: is_complete(folder)):
             print(f"member {index + 1} of {settings.soup_members}, seed {seed}", flush=True)
             if index:
                 _start_anew(model, initial[index - 1])
             member = settings.model_copy(update={"seed": seed})
             training = scratch / f"training-{index}"
             training.mkdir(exist_ok=True)
-            _save_member(train_adapter(model, *given, member, runtime, training), folder)
-            shutil.rmtree(training)
+            trained = train_adapter(model, *given, member, runtime, training)
+            if is_first():
+                _save_member(trained, folder)
+                shutil.rmtree(training)
+            wait_for_all()
         members.append(folder)
     results = [_read_result(folder) for folder in members]
     average_adapters(model, [load_file(folder / _WEIGHTS) for folder in members], settings.soup_rank)

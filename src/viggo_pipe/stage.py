@@ -13,6 +13,7 @@ from viggo_pipe.machine import describe_machine, peak_memory
 
 # Git-ignored and unknown to DVC: seconds and memory differ at each run, and would make a DVC output stale.
 RUNS = Path("runs")
+BAD_INPUT = 2  # the exit status
 
 
 def run_stage(name: str, main: Callable[[], dict | None]) -> int:
@@ -21,21 +22,35 @@ def run_stage(name: str, main: Callable[[], dict | None]) -> int:
     `main` may return what it measured (tokens a second, say); it joins `seconds`, the peak memory and the `machine` in
     runs/NAME.json.
     """
+    return reporting(name, lambda: measure(name, main))
+
+
+def measure(name: str, main: Callable[[], dict | None]) -> None:
+    """Run `main`, and write what it returns and what it cost to runs/NAME.json."""
     started = time.perf_counter()
+    measured = main() or {}
+    measured |= {"seconds": round(time.perf_counter() - started, 2), **peak_memory(), "machine": describe_machine()}
+    with atomic_write(RUNS / f"{name}.json") as file:
+        json.dump(measured, file, indent=2, sort_keys=True)
+        file.write("\n")
+
+
+def say(line: str) -> None:
+    """Print to stderr."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def reporting(name: str, work: Callable[[], int | None], report: Callable[[str], None] = say) -> int:
+    """Run `work` and return its exit status, or 2 after an InputError and 130 after Ctrl-C, each with one line to `report`."""
     try:
         with Interruptible():
-            measured = main() or {}
-            measured |= {"seconds": round(time.perf_counter() - started, 2), **peak_memory(), "machine": describe_machine()}
-            with atomic_write(RUNS / f"{name}.json") as file:
-                json.dump(measured, file, indent=2, sort_keys=True)
-                file.write("\n")
+            return work() or 0
     except InputError as error:
-        print(f"{name}: {one_line(error)}", file=sys.stderr)
-        return 2
+        report(f"{name}: {one_line(error)}")
+        return BAD_INPUT
     except OSError as error:
-        print(f"{name}: {one_line(error)}; check that path, its permissions and the space left", file=sys.stderr)
-        return 2
+        report(f"{name}: {one_line(error)}; check that path, its permissions and the space left")
+        return BAD_INPUT
     except KeyboardInterrupt:
-        print(f"{name}: interrupted, and nothing is half-written; run again to go on", file=sys.stderr)
+        report(f"{name}: interrupted, and nothing is half-written; run again to go on")
         return INTERRUPTED
-    return 0

@@ -5,6 +5,7 @@ import copy
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,11 +15,13 @@ from transformers.trainer_callback import PrinterCallback, TrainerState
 from viggo_pipe.acceleration import has_float8, has_gpu
 from viggo_pipe.collation import CausalCollator, first_learnt
 from viggo_pipe.compiled_layers import compile_layers
+from viggo_pipe.distributed import of_first, world_size
+from viggo_pipe.distributed_trainer import DistributedTrainer
 from viggo_pipe.errors import InputError
 from viggo_pipe.files import explaining_full_disk
 from viggo_pipe.folded_lora import fold_adapter
 from viggo_pipe.graphed_trainer import GraphedTrainer
-from viggo_pipe.packing import PackCollator, pack_rows, take_packs
+from viggo_pipe.packing import Pack, PackCollator, pack_rows, take_packs
 from viggo_pipe.prompt import Example
 from viggo_pipe.resumable_trainer import (
     ResumableTrainer,
@@ -26,6 +29,7 @@ from viggo_pipe.resumable_trainer import (
 )
 from viggo_pipe.settings.runtime import RuntimeSettings
 from viggo_pipe.settings.train import TrainSettings
+from viggo_pipe.sharding import gather_adapter
 from viggo_pipe.training_arguments import training_arguments
 from viggo_pipe.watcher import Watcher
 
@@ -38,8 +42,8 @@ class TrainingResult:
         model: the model with the trained adapter: the best one on validation under `keep_best`, else the last one.
         losses: the loss curve: `step` with `train_loss` or `validation_loss`, the other one being an empty string.
         validation_loss: the loss on validation that `model` has.
-        tokens: real (non-padding) tokens that were trained on.
-        seconds: seconds spent in the training loop by this process, evaluations included.
+        tokens: real (non-padding) tokens that were trained on, by all processes.
+        seconds: seconds spent in the training loop by this run, evaluations included.
     """
 
     model: PeftModel
@@ -82,7 +86,7 @@ def train_adapter(
     rows = _with_something_to_learn(train_rows, settings)
     validation = _with_something_to_learn(validation_rows, settings)
     trainer = build_trainer(model, rows, validation, pad_token_id, settings, runtime, scratch)
-    checkpoint = last_complete_checkpoint(scratch)
+    checkpoint = of_first(lambda: last_complete_checkpoint(scratch))
     if checkpoint is not None:
         print(f"going on from {checkpoint}", flush=True)
     try:
@@ -93,6 +97,7 @@ def train_adapter(
     state = copy.deepcopy(trainer.state)
     # Of the weights that are kept: under keep_best they need not be the last ones.
     validation_loss = trainer.evaluate()["eval_loss"]
+    gather_adapter(model)
     trained = round(state.epoch * sum(len(row["input_ids"]) for row in rows))
     return TrainingResult(model, _loss_curve(state, validation_loss), validation_loss, trained, outcome.metrics["train_runtime"])
 
@@ -129,12 +134,15 @@ def build_trainer(
         InputError: the model cannot be trained so, or the optimizer or the schedule is not one that transformers knows.
     """
     collator = CausalCollator(pad_token_id, settings.loss_on)
+    filler: Example | Pack = Example(input_ids=[pad_token_id], answer_start=1)
     if settings.pack_length is not None:
         rows, validation = (pack_rows(some, settings.pack_length, settings.seed) for some in (rows, validation))
         collator = PackCollator([*rows, *validation], pad_token_id, settings.pack_length, settings.loss_on, settings.batch_size)
         take_packs(model)
+        filler = []
     graphed = settings.cuda_graph and has_gpu("train.cuda_graph: steps are not recorded")
-    trainer = (GraphedTrainer if graphed else ResumableTrainer)(
+    kind = GraphedTrainer if graphed else ResumableTrainer
+    trainer = (kind if world_size() == 1 else partial(DistributedTrainer, filler=filler))(
         model=model,
         args=training_arguments(settings, str(scratch), autocast=model.dtype == torch.bfloat16),
         train_dataset=rows,

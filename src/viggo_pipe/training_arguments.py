@@ -6,6 +6,7 @@ from transformers import TrainingArguments
 
 from viggo_pipe.errors import InputError
 from viggo_pipe.settings.train import TrainSettings
+from viggo_pipe.sharding import FSDP_CONFIG
 
 
 def training_arguments(settings: TrainSettings, folder: str, autocast: bool) -> TrainingArguments:
@@ -15,7 +16,7 @@ def training_arguments(settings: TrainSettings, folder: str, autocast: bool) -> 
         InputError: the Trainer refuses a setting.
     """
     try:
-        return TrainingArguments(
+        arguments = TrainingArguments(
             output_dir=folder,
             seed=settings.seed,
             data_seed=settings.seed,
@@ -48,6 +49,13 @@ def training_arguments(settings: TrainSettings, folder: str, autocast: bool) -> 
             # The adapter is kept in fp32; a GPU multiplies it in bf16, a CPU would cast it anew each time.
             bf16=autocast and torch.cuda.is_available(),
             dataloader_pin_memory=torch.cuda.is_available(),
+            fsdp=settings.sharding is not None,
+            fsdp_config=None if settings.sharding is None else {**FSDP_CONFIG},
+            ddp_find_unused_parameters=False,
+            ddp_broadcast_buffers=False,  # they are alike anyway, and NF4's scales are among them
         )
     except ValueError as error:
         raise InputError(f"section train: {' '.join(str(error).split())}") from error
+    # One process would otherwise spread each batch over all the GPUs that it sees, by DataParallel.
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments

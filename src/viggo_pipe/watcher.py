@@ -6,6 +6,7 @@ from pathlib import Path
 
 from transformers import TrainerCallback
 
+from viggo_pipe.distributed import is_first, wait_for_all
 from viggo_pipe.errors import InputError
 from viggo_pipe.progress import Progress
 from viggo_pipe.resumable_trainer import checkpoint_folder, delete_old_checkpoints
@@ -40,7 +41,8 @@ class Watcher(TrainerCallback):
     def on_train_begin(self, args, state, control, **kwargs):
         self._saved_at = state.global_step
         self._last_good_step = state.global_step - 1
-        self._progress = Progress("train", state.max_steps, self._runtime.progress, done=state.global_step)
+        style = self._runtime.progress if is_first() else "plain"  # which the others' output swallows
+        self._progress = Progress("train", state.max_steps, style, done=state.global_step)
 
     def on_step_end(self, args, state, control, **kwargs):
         self._progress.advance(note=self._note)
@@ -50,8 +52,10 @@ class Watcher(TrainerCallback):
 
     def on_save(self, args, state, control, **kwargs):
         self._saved_at = state.global_step
-        mark_complete(checkpoint_folder(args.output_dir, state.global_step))
-        delete_old_checkpoints(Path(args.output_dir), state.best_model_checkpoint)
+        wait_for_all()  # each process saves the state of its random numbers
+        if is_first():
+            mark_complete(checkpoint_folder(args.output_dir, state.global_step))
+            delete_old_checkpoints(Path(args.output_dir), state.best_model_checkpoint)
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         self._learning_rate = logs.get("learning_rate", self._learning_rate)  # an evaluation's log has none

@@ -11,6 +11,7 @@ Schedule = Literal["linear", "cosine", "cosine_with_restarts", "polynomial", "co
 Optimizer = Literal[
     "adamw_torch", "adamw_torch_fused", "adamw_bnb_8bit", "paged_adamw_32bit", "paged_adamw_8bit", "adafactor", "sgd", "lion_8bit"
 ]
+_OF_SHARDS = ("adamw_torch", "adamw_torch_fused", "sgd")  # bitsandbytes and Adafactor know no parts of a weight
 
 
 class TrainSettings(Section):
@@ -22,7 +23,9 @@ class TrainSettings(Section):
     `pack_length`: tokens of a row that examples are packed into, a multiple of 8; null: one example a row, padded. `compile`:
     compile the decoder layers, on a GPU. `cuda_graph`: launch a step's kernels at once, on a GPU. `fold_adapter`: multiply by
     the sum of NF4 weights and adapter. `float8`: do so in 8 bits, on a GPU. `deterministic`: the same adapter at each run, on
-    a GPU too. `batch_size`: rows a forward pass on one device. `accumulation`: forward passes an optimizer step. `log_steps`:
+    a GPU too. `processes`: that train together, a GPU each, or a part of the CPU. `sharding`: each process holds the whole
+    model (null; DDP), or its part of each weight (full; FSDP). `batch_size`: rows a forward pass of one process.
+    `accumulation`: forward passes an optimizer step, which takes `processes` x `batch_size` x `accumulation` rows. `log_steps`:
     optimizer steps that a point of the loss curve averages. `eval_steps`: optimizer steps between losses on validation; null:
     once, at the end. `keep_best`: end with the weights that had the lowest such loss, not with the last ones. `warmup`:
     optimizer steps, or below 1 a share of all.
@@ -40,6 +43,8 @@ class TrainSettings(Section):
     fold_adapter: Flag
     float8: Flag
     deterministic: Flag
+    processes: Positive
+    sharding: Literal["full"] | None
     batch_size: Positive
     accumulation: Positive
     eval_batch_size: Positive
@@ -71,6 +76,20 @@ class TrainSettings(Section):
             raise ValueError("cuda_graph needs pack_length: batches of one shape alone can be replayed")
         if self.float8 and not self.fold_adapter:
             raise ValueError("float8 needs fold_adapter: it is how the folded weights are multiplied")
+        if self.processes > 1 and self.cuda_graph:
+            raise ValueError("cuda_graph replays what one process does: set processes to 1, or cuda_graph to false")
+        if self.sharding is not None:
+            self._check_sharding()
         if self.warmup >= 1 and self.warmup != int(self.warmup):
             raise ValueError("warmup is a share of all steps below 1, a whole number of steps from 1 on")
         return self
+
+    def _check_sharding(self) -> None:
+        if self.processes == 1:
+            raise ValueError("sharding needs processes above 1: a model is spread over them")
+        if self.fold_adapter or self.compile:
+            raise ValueError("sharding cannot have fold_adapter or compile, which need the weights whole: set them to false")
+        if self.soup_members > 1:
+            raise ValueError("sharding cannot have soup_members above 1: the next member would need the model whole again")
+        if self.optimizer not in _OF_SHARDS:
+            raise ValueError(f"sharding needs an optimizer of PyTorch's own: {', '.join(_OF_SHARDS)}")

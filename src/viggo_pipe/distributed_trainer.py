@@ -1,0 +1,76 @@
+"""A Trainer on several processes that takes the steps, and finds the losses, that one process would."""
+
+import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+from transformers import Trainer
+from transformers.trainer_pt_utils import LengthGroupedSampler
+from transformers.trainer_utils import EvalLoopOutput
+
+from viggo_pipe.resumable_trainer import ResumableTrainer, SeededByEpoch
+
+
+class DistributedTrainer(ResumableTrainer):
+    """An optimizer step takes the rows that one process, with as many times the accumulation, would take.
+
+    accelerate deals out batches in turn, and fills up an epoch's last round with rows of its first: trained on twice, they
+    would be. Here it is filled with `filler`, which has nothing to learn. The loss is averaged over the tokens of all
+    processes; an evaluation weighs the mean loss of each batch by its rows, as the Trainer does.
+
+    Args:
+        filler: an item that the collator makes a row of, in which nothing is to learn.
+    """
+
+    def __init__(self, *args, train_dataset: Sequence, filler: object, **named):
+        arguments = named["args"]
+        self._rows = len(train_dataset)
+        missing = -self._rows % (arguments.world_size * arguments.per_device_train_batch_size)
+        super().__init__(*args, train_dataset=[*train_dataset, *[filler] * missing], **named)
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
+        sampler = Trainer._get_train_sampler(self, self.train_dataset[: self._rows])
+        if isinstance(sampler, LengthGroupedSampler):
+            sampler.batch_size *= self.args.world_size
+        return _ThenFillers(SeededByEpoch(sampler, self), range(self._rows, len(self.train_dataset)))
+
+    def evaluation_loop(
+        self,
+        dataloader: DataLoader,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
+        """The loss on the rows of the evaluation, of whose batches each process takes its share."""
+        rows, size = dataloader.dataset, self.args.eval_batch_size
+        order = list(self._get_eval_sampler(rows) or range(len(rows)))
+        batches = [[rows[index] for index in order[start : start + size]] for start in range(0, len(rows), size)]
+        processes = self.args.world_size
+        model = self.model.eval()
+        if not self.accelerator._models:  # nothing was trained: the Trainer, too, has it prepared for autocast then
+            model = self.accelerator.prepare_model(model, evaluation_mode=True)
+        total = torch.zeros((), device=self.args.device)
+        for first in range(0, len(batches), processes):
+            turn = first + self.args.process_index
+            # One batch too few for all: the others' is computed and not counted, for a sharded model needs every process.
+            batch = batches[min(turn, len(batches) - 1)]
+            with torch.no_grad(), self.compute_loss_context_manager():
+                loss = self.compute_loss(model, self._prepare_inputs(self.data_collator(batch)))
+            if turn < len(batches):
+                total += loss * len(batch)
+        loss = self.accelerator.reduce(total).item() / len(rows)
+        return EvalLoopOutput(None, None, {f"{metric_key_prefix}_loss": loss}, len(rows))
+
+
+class _ThenFillers(Sampler):
+    def __init__(self, sampler: Sampler, fillers: range):
+        self._sampler, self._fillers = sampler, fillers
+
+    def __len__(self) -> int:
+        return len(self._sampler) + len(self._fillers)
+
+    def __iter__(self) -> Iterator[int]:
+        yield from self._sampler
+        yield from self._fillers
