@@ -1,7 +1,9 @@
 """A copy of the project in a temporary folder, whose params a test may change and whose stages it may run."""
 
+import os
 import runpy
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -21,6 +23,18 @@ FLOW = (
     "compare.py",
     "report.py",
 )
+
+# To import the libraries for each stage anew would take a minute.
+_RUN_ALL = """
+import runpy, sys
+for call in sys.argv[1].split(","):
+    script, *arguments = call.split()
+    sys.argv = [script, *arguments]
+    try:
+        runpy.run_path(f"stages/{script}", run_name="__main__")
+    except SystemExit as exit_:
+        assert exit_.code == 0, call
+"""
 
 
 class Project:
@@ -57,3 +71,14 @@ class Project:
         for call in FLOW[FLOW.index(start) :]:
             script, *arguments = call.split()
             assert self.run(monkeypatch, script, *arguments) == 0, call
+
+    def run_all_apart(self, **environment: str) -> None:
+        """Run every stage in one other process, with `environment` on top of this one's."""
+        done = subprocess.run(
+            [sys.executable, "-c", _RUN_ALL, ",".join(FLOW)],
+            cwd=self.folder,
+            env=os.environ | {"PYTHONPATH": str(ROOT / "src")} | environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr

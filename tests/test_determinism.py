@@ -1,28 +1,12 @@
 """The same inputs give the same bytes for every out, in whichever folder, hash order, language and time zone."""
 
 import hashlib
-import os
-import subprocess
-import sys
 
 import pytest
-from imports import ROOT
-from project import FLOW, Project
+from project import Project
 from tiny_model import write_tiny_mistral
 
 pytestmark = pytest.mark.slow
-
-# All stages in one process: to import the libraries for each would take a minute.
-RUN_ALL = """
-import os, runpy, sys
-for call in sys.argv[1].split(","):
-    script, *arguments = call.split()
-    sys.argv = [script, *arguments]
-    try:
-        runpy.run_path(f"stages/{script}", run_name="__main__")
-    except SystemExit as exit_:
-        assert exit_.code == 0, call
-"""
 
 
 def outs(folder, environment, model):
@@ -37,14 +21,7 @@ def outs(folder, environment, model):
         generate={"max_new_tokens": 30, "batch_size": 4},
         score={"bootstrap_resamples": 200},
     )
-    done = subprocess.run(
-        [sys.executable, "-c", RUN_ALL, ",".join(FLOW)],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")} | environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    project.run_all_apart(**environment)
     given = {"stages", "profiles", "runs"}
     files = [path for path in folder.rglob("*") if path.is_file() and path.relative_to(folder).parts[0] not in given]
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
