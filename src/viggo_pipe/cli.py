@@ -150,9 +150,12 @@ def _use(options: argparse.Namespace) -> None:
 
 
 def _gigabytes(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
     if not 0 < value < float("inf"):
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of gigabytes, such as 24")
     return value
 
 
