@@ -52,7 +52,7 @@ def main() -> dict[str, float]:
         f"models/adapter: trained on {result.tokens:,} tokens in {result.seconds:.0f} s, "
         f"validation loss {result.validation_loss:.4f}"
     )
-    return {"training_seconds": result.seconds, "tokens_per_second": round(result.tokens / result.seconds, 1)}
+    return {"base": base.name, "training_seconds": result.seconds, "tokens_per_second": round(result.tokens / result.seconds, 1)}
 
 
 if __name__ == "__main__":

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 from project import Project
@@ -8,7 +10,7 @@ from viggo_pipe.errors import InputError
 from viggo_pipe.out_of_memory import naming_settings
 from viggo_pipe.packing import pack_rows
 from viggo_pipe.params import SECTIONS, load_params
-from viggo_pipe.plan import Device, Plan, find_sources
+from viggo_pipe.plan import Device, Plan, find_sources, this_device
 
 CPU = Device("a CPU", 1e12, False)
 
@@ -66,10 +68,17 @@ def test_plan_prints_and_ends_with_0_where_it_fits(project, capsys):
     assert main(["plan"]) == 0
     said = capsys.readouterr().out
     assert "40 training rows" in said and "GB to train" in said and "time: not known" in said
+
+
+@pytest.mark.parametrize(
+    ("base", "gpus", "known"), [("tiny", [], True), ("another", [], False), ("tiny", ["a GPU elsewhere"], False)]
+)
+def test_the_time_is_reckoned_from_a_training_of_the_same_model_on_the_same_device(project, tiny_folder, base, gpus, known):
     (project.folder / "runs").mkdir()
-    (project.folder / "runs/train.json").write_text('{"tokens_per_second": 100.0}')
-    assert main(["plan"]) == 0
-    assert "at the last training's 100 tokens/s" in capsys.readouterr().out
+    run = {"tokens_per_second": 100.0, "base": tiny_folder.name if base == "tiny" else base, "machine": {"gpus": gpus}}
+    (project.folder / "runs/train.json").write_text(json.dumps(run))
+    (said,) = (line for line in planned(Device("this machine, without a GPU", 1e12, False)).lines() if line.startswith("time"))
+    assert ("at the last training's 100 tokens/s" in said) == known and ("not known" in said) != known
 
 
 def test_plan_names_settings_that_fit(project, capsys):
@@ -82,6 +91,31 @@ def test_plan_names_settings_that_fit(project, capsys):
     assert error.count("\n") == 1 and "train.batch_size to 32 and train.accumulation to 2" in error
     project.set(train={"batch_size": 32, "accumulation": 2}, generate={"batch_size": 1})
     assert main(["plan", "--memory", str(memory)]) == 0
+
+
+def test_plan_names_the_settings_that_are_left(project, capsys):
+    project.set(train={"gradient_checkpointing": True}, quantize={"bits": 4}, generate={"dequantize": True})
+    assert main(["plan", "--memory", "0.6001"]) == 2
+    training, evaluation, prediction = capsys.readouterr().err.split("; ")
+    assert training.endswith(": set lora.upper_layers to fewer layers")
+    assert evaluation.endswith(": take a smaller base model")
+    assert prediction.strip().endswith(": set generate.dequantize to false")
+
+
+def test_an_evaluation_that_does_not_fit(project, capsys):
+    project.set(train={"eval_batch_size": 4096})
+    found = planned(Device("a GPU", 1e12, True))
+    memory = (found.evaluation_memory(2048) + found.evaluation_memory(4096)) / 2 / 1e9 + 0.6
+    assert main(["plan", "--memory", str(memory)]) == 2
+    assert "evaluation needs" in (error := capsys.readouterr().err) and "set train.eval_batch_size to 2048" in error
+
+
+def test_a_container_s_memory_counts(tmp_path, monkeypatch):
+    (tmp_path / "memory.max").write_text("1000000\n")
+    (tmp_path / "unlimited").write_text("max\n")
+    monkeypatch.setattr(plan, "_LIMITS", [tmp_path / "missing", tmp_path / "unlimited", tmp_path / "memory.max"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert this_device().memory == 1_000_000
 
 
 @pytest.mark.parametrize("memory", ["0", "-3", "nan", "inf", "much"])

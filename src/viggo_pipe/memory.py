@@ -23,6 +23,7 @@ from viggo_pipe.settings.train import TrainSettings
 _EAGER = 2.0
 _DROPOUT = 4  # bytes a value that LoRA's dropout is given: its product, its mask, and their casts
 _LOGITS = 12  # bytes a logit: in bf16, in fp32, and the gradients of both
+_EVALUATED_LOGITS = 10  # in bf16, in fp32, and its logarithm
 _SLACK = 1.03  # of the sum: what torch's allocator holds and cannot give out
 _GENERATION_SLACK = 1.13
 _OPTIMIZER = {  # bytes a trained parameter, by the states that it keeps
@@ -116,31 +117,62 @@ def training_memory(
         learnt: tokens of it that logits are computed for.
         compiled: whether `train.compile` finds a GPU.
     """
-    per_value = 4 if quantize.bits == 32 else 2
-    width = sum(gives for _, _, gives in shape.products[:-1])  # what the last one gives is only added to
-    attention = next((given for name, given, _ in shape.products if name.startswith("o")), shape.hidden)
-    kept = per_value * (shape.hidden + width + attention) + 4 * shape.heads
-    if lora.dropout:
-        kept += _DROPOUT * sum(given for _, given, _ in _adapted(shape, lora)) / (1 if compiled else _EAGER)
-    whole = kept * (1 if compiled else _EAGER)
+    whole = _kept_of_a_layer(shape, quantize, lora, compiled)
     layers = shape.layers if lora.upper_layers is None else min(lora.upper_layers, shape.layers)
-    activations = tokens * (whole + layers * per_value * shape.hidden if train.gradient_checkpointing else layers * whole)
-    adapter = adapter_parameters(shape, lora) * (4 + 4 + _OPTIMIZER[train.optimizer])
+    inputs = _per_value(quantize) * shape.hidden
+    activations = tokens * (whole + layers * inputs if train.gradient_checkpointing else layers * whole)
     logits = learnt * shape.vocabulary * _LOGITS
-    return _SLACK * (_weights(shape, quantize, train.fold_adapter) + adapter + activations + logits + _expanded(shape, quantize))
+    return _SLACK * (_resident(shape, quantize, lora, train) + activations + logits)
+
+
+def evaluation_memory(
+    shape: Shape, quantize: QuantizeSettings, lora: LoraSettings, train: TrainSettings, tokens: int, learnt: int
+) -> float:
+    """Bytes at the peak of an evaluation amid training: of one layer at a time, and of the logits, for no gradient follows.
+
+    Args:
+        tokens: tokens of a batch, padding included.
+        learnt: tokens of it that logits are computed for.
+    """
+    activations = tokens * _kept_of_a_layer(shape, quantize, lora, compiled=False)
+    logits = learnt * shape.vocabulary * _EVALUATED_LOGITS
+    return _SLACK * (_resident(shape, quantize, lora, train) + activations + logits)
 
 
 def generation_memory(shape: Shape, quantize: QuantizeSettings, generate: GenerateSettings, prompt: int) -> float:
     """Bytes at the peak of prediction, where the longest prompt has `prompt` tokens."""
-    per_value = 4 if quantize.bits == 32 else 2
+    per_value = _per_value(quantize)
     rows, length = generate.batch_size, prompt + generate.max_new_tokens
     cache = shape.layers * per_value * shape.cached * rows * length
     if generate.cuda_graph:
         cache *= 2  # batches of half the rows, of a quarter, and so on, have caches of their own
     widest = max(gives for _, _, gives in shape.products)
     prefill = per_value * rows * prompt * (3 * widest + 4 * shape.hidden + 2 * shape.cached)
-    weights = shape.parameters * 2 if generate.dequantize else _weights(shape, quantize, folded=False)
+    expanded = generate.dequantize and quantize.bits == 4
+    weights = shape.parameters * 2 if expanded else _weights(shape, quantize, folded=False)
     return _GENERATION_SLACK * (weights + cache + prefill + _expanded(shape, quantize))
+
+
+def _per_value(quantize: QuantizeSettings) -> int:
+    return 4 if quantize.bits == 32 else 2
+
+
+def _resident(shape: Shape, quantize: QuantizeSettings, lora: LoraSettings, train: TrainSettings) -> float:
+    """What stays throughout a training: weights, and the adapter with its gradients and the optimizer's states."""
+    adapter = adapter_parameters(shape, lora) * (4 + 4 + _OPTIMIZER[train.optimizer])
+    return _weights(shape, quantize, train.fold_adapter) + _expanded(shape, quantize) + adapter
+
+
+def _kept_of_a_layer(shape: Shape, quantize: QuantizeSettings, lora: LoraSettings, compiled: bool) -> float:
+    """Bytes that a layer keeps of a token for the backward pass."""
+    width = sum(gives for _, _, gives in shape.products[:-1])  # what the last one gives is only added to
+    attention = next((given for name, given, _ in shape.products if name.startswith("o")), shape.hidden)
+    kept = _per_value(quantize) * (shape.hidden + width + attention) + 4 * shape.heads
+    if not compiled:
+        kept *= _EAGER
+    if lora.dropout:
+        kept += _DROPOUT * sum(given for _, given, _ in _adapted(shape, lora))
+    return kept
 
 
 def _adapted(shape: Shape, lora: LoraSettings) -> list[tuple[str, int, int]]:

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from viggo_pipe.errors import InputError, one_line
 
 TRAINING = (
-    "lower train.batch_size and raise train.accumulation in turn, set train.gradient_checkpointing to true, or quantize.bits to 4"
+    "lower train.batch_size and raise train.accumulation in turn (at an evaluation: lower train.eval_batch_size), set "
+    "train.gradient_checkpointing to true, or quantize.bits to 4"
 )
 PREDICTION = "lower generate.batch_size, set generate.dequantize to false, or quantize.bits to 4"
 _WORDS = ("out of memory", "DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED", "not enough memory", "Cannot allocate memory")

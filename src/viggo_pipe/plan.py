@@ -4,7 +4,7 @@ import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silenc
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from viggo_pipe.augmentation import augmented
 from viggo_pipe.base_model import BaseModel, find_base_model
 from viggo_pipe.collation import first_learnt, padded_length
 from viggo_pipe.dataset import read_splits
-from viggo_pipe.memory import adapter_parameters, generation_memory, shape_of, training_memory
+from viggo_pipe.memory import adapter_parameters, evaluation_memory, generation_memory, shape_of, training_memory
 from viggo_pipe.packing import pack_rows
 from viggo_pipe.params import Params
 from viggo_pipe.prompt import Example, PromptEncoder
@@ -24,10 +24,13 @@ from viggo_pipe.tokenizer import load_tokenizer
 from viggo_pipe.tokens import TokenizedSplit
 
 _GB = 1e9
+_NO_GPU = "this machine, without a GPU"
 _CUDA = 0.6e9  # bytes of a GPU that CUDA itself takes, beside torch's allocator
 # Bytes of a process on a CPU for Python, its libraries and what they keep, by the quickstart's peaks of 2.2 and 1.1 GB.
-_TRAINING_PROCESS, _GENERATION_PROCESS = 1.7e9, 0.6e9
+_TRAINING_PROCESS, _GENERATION_PROCESS = 1.3e9, 0.6e9
 _LAST_TRAINING = Path("runs/train.json")
+# What a container may use of its machine's memory, in bytes: in version 2 of control groups, and in version 1.
+_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 @dataclass(frozen=True)
@@ -67,11 +70,17 @@ def find_sources(params: Params) -> Sources:
 
 
 def this_device() -> Device:
-    """The first GPU, or the CPU with this machine's memory."""
+    """The first GPU, or the CPU with this machine's memory, or as much of it as this container may use."""
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
         return Device(properties.name, properties.total_memory, True)
-    return Device("this machine, without a GPU", os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), False)
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for path in _LIMITS:
+        try:
+            memory = min(memory, int(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return Device(_NO_GPU, memory, False)
 
 
 class Plan:
@@ -94,7 +103,7 @@ class Plan:
         variants = augmented(sources.splits["train"], params.augment)
         rows = [example for _, example in TokenizedSplit(variants, encoder, params.tokenize, "train")]
         asked = sources.splits[params.generate.split]
-        self._shape = shape_of(sources.base)
+        self._base, self._shape = sources.base.name, shape_of(sources.base)
         self._prompt = padded_length(max(len(encoder.prompt(row["sentence"])) for row in asked))
         self._item = _largest(rows, train)
         self.rows, self.tokens = len(rows), sum(len(row["input_ids"]) for row in rows)
@@ -111,6 +120,13 @@ class Plan:
             self._shape, params.quantize, params.lora, params.train, batch_size * tokens, batch_size * learnt, compiled
         )
 
+    def evaluation_memory(self, batch_size: int) -> float:
+        """Bytes at the peak of an evaluation amid training with that many rows, or packs, a batch."""
+        params, (tokens, learnt) = self._params, self._item
+        return self._process(_TRAINING_PROCESS) + evaluation_memory(
+            self._shape, params.quantize, params.lora, params.train, batch_size * tokens, batch_size * learnt
+        )
+
     def generation_memory(self, batch_size: int) -> float:
         """Bytes at the peak of prediction with that many rows a batch."""
         generate = self._params.generate.model_copy(update={"batch_size": batch_size})
@@ -119,7 +135,8 @@ class Plan:
     def lines(self) -> Iterator[str]:
         """The plan, a line a subject."""
         params, train = self._params, self._params.train
-        training, generation = self.training_memory(train.batch_size), self.generation_memory(params.generate.batch_size)
+        training = max(self.training_memory(train.batch_size), self.evaluation_memory(train.eval_batch_size))
+        generation = self.generation_memory(params.generate.batch_size)
         adapter = adapter_parameters(self._shape, params.lora)
         yield f"model: {self._shape.parameters:,} parameters in {params.quantize.bits} bits, and an adapter's {adapter:,}"
         yield f"data: {self.rows:,} training rows, {self.tokens:,} tokens, at most {self.longest} a row"
@@ -133,35 +150,68 @@ class Plan:
 
     def misfits(self) -> Iterator[str]:
         """What does not fit on the device, and settings that would; a line each."""
-        room = self._device.memory - (_CUDA if self._device.is_gpu else 0)
-        train, generate = self._params.train, self._params.generate
-        if self.training_memory(train.batch_size) > room:
-            a_step = train.batch_size * train.accumulation
-            smaller = [size for size in range(train.batch_size - 1, 0, -1) if a_step % size == 0]
-            size = next((size for size in smaller if self.training_memory(size) <= room), None)
-            yield self._misfit("training", self.training_memory(train.batch_size)) + (
-                f"set train.batch_size to {size} and train.accumulation to {a_step // size}, as many rows a step"
-                if size
-                else "set train.gradient_checkpointing to true or quantize.bits to 4, or train fewer layers (lora.upper_layers)"
-            )
-        if self.generation_memory(generate.batch_size) > room:
-            smaller = [generate.batch_size >> halvings for halvings in range(1, generate.batch_size.bit_length())]
-            size = next((size for size in smaller if self.generation_memory(size) <= room), None)
-            yield self._misfit("prediction", self.generation_memory(generate.batch_size)) + (
-                f"set generate.batch_size to {size}" if size else "set quantize.bits to 4 and generate.dequantize to false"
-            )
+        params, train, generate = self._params, self._params.train, self._params.generate
+        a_step = train.batch_size * train.accumulation
+        smaller_weights = {"quantize.bits to 4": params.quantize.bits != 4}
+        yield from self._misfit(
+            "training",
+            self.training_memory,
+            [size for size in range(train.batch_size, 0, -1) if a_step % size == 0],
+            lambda size: f"train.batch_size to {size} and train.accumulation to {a_step // size}, as many rows a step",
+            {
+                "train.gradient_checkpointing to true": not train.gradient_checkpointing,
+                **smaller_weights,
+                "lora.upper_layers to fewer layers": True,
+            },
+        )
+        yield from self._misfit(
+            "evaluation",
+            self.evaluation_memory,
+            _halvings(train.eval_batch_size),
+            lambda size: f"train.eval_batch_size to {size}",
+            smaller_weights,
+        )
+        yield from self._misfit(
+            "prediction",
+            self.generation_memory,
+            _halvings(generate.batch_size),
+            lambda size: f"generate.batch_size to {size}",
+            {**smaller_weights, "generate.dequantize to false": params.quantize.bits == 4 and generate.dequantize},
+        )
 
-    def _misfit(self, what: str, memory: float) -> str:
-        return f"{what} needs about {memory / _GB:.1f} GB, but {self._device.name} has {self._device.memory / _GB:.1f} GB: "
+    def _misfit(
+        self,
+        what: str,
+        memory: Callable[[int], float],
+        sizes: Sequence[int],
+        advice: Callable[[int], str],
+        others: Mapping[str, bool],
+    ) -> Iterator[str]:
+        """A line if `what` does not fit with the first of `sizes`, by the `memory` that it takes.
+
+        It has the `advice` for the first of them that fits; if none does, those of the `others` that can still be set.
+        """
+        room = self._device.memory - (_CUDA if self._device.is_gpu else 0)
+        if memory(sizes[0]) <= room:
+            return
+        size = next((size for size in sizes if memory(size) <= room), None)
+        settings = [advice(size)] if size else [setting for setting, can_be_set in others.items() if can_be_set]
+        needs, has = memory(sizes[0]) / _GB, self._device.memory / _GB
+        advised = f"set {' or '.join(settings)}" if settings else "take a smaller base model"
+        yield f"{what} needs about {needs:.1f} GB, but {self._device.name} has {has:.1f} GB: {advised}"
 
     def _process(self, on_a_cpu: float) -> float:
         return 0 if self._device.is_gpu else on_a_cpu
 
     def _time(self) -> str:
+        unknown = f"not known before a training of this model on this device, whose speed {_LAST_TRAINING} holds then"
         try:
-            last = json.loads(_LAST_TRAINING.read_text(encoding="utf-8"))["tokens_per_second"]
+            run = json.loads(_LAST_TRAINING.read_text(encoding="utf-8"))
+            last, base, gpus = run["tokens_per_second"], run["base"], run["machine"]["gpus"]
         except (OSError, ValueError, KeyError, TypeError):
-            return f"not known before a first training, whose speed {_LAST_TRAINING} holds then"
+            return unknown
+        if base != self._base or (gpus[0] if gpus else _NO_GPU) != self._device.name:
+            return unknown
         train = self._params.train
         epochs = self.steps / train.soup_members / math.ceil(self.items / _a_step(train))
         minutes = epochs * train.soup_members * self.tokens / last / 60
@@ -171,6 +221,11 @@ class Plan:
 def _a_step(train: TrainSettings) -> int:
     """Items of an optimizer step."""
     return train.processes * train.batch_size * train.accumulation
+
+
+def _halvings(size: int) -> list[int]:
+    """`size`, its half, and so on, down to 1."""
+    return [size >> number for number in range(size.bit_length())]
 
 
 def _largest(rows: Sequence[Example], train: TrainSettings) -> tuple[int, int]:
