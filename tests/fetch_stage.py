@@ -27,65 +27,13 @@ DATASET = {
     "train_share": 1.0,
     "train_share_seed": 0,
 }
+
+
 # The loader checks the whole file; the stage reads section dataset alone.
-_OTHER_SECTIONS = {
-    "model": {
-        "source": "local",
-        "package": None,
-        "file": None,
-        "sha256": None,
-        "repo": None,
-        "revision": None,
-        "path": "models/base",
-    },
-    "prompt": {"template": "{sentence}\n"},
-    "tokenize": {"max_length": 192, "overflow": "error"},
-    "quantize": {"bits": 4, "double_quant": True},
-    "lora": {"r": 8, "alpha": 16, "dropout": 0.0, "target_modules": ["q_proj"], "upper_layers": None},
-    "train": {
-        "seed": 0,
-        "loss_on": "answer",
-        "epochs": 1,
-        "max_steps": None,
-        "batch_size": 8,
-        "accumulation": 1,
-        "pack_length": None,
-        "compile": False,
-        "cuda_graph": False,
-        "fold_adapter": False,
-        "float8": False,
-        "deterministic": False,
-        "eval_batch_size": 8,
-        "log_steps": 1,
-        "eval_steps": None,
-        "keep_best": False,
-        "learning_rate": 1e-3,
-        "schedule": "cosine",
-        "warmup": 0.06,
-        "optimizer": "adamw_torch",
-        "weight_decay": 0.0,
-        "max_grad_norm": 1.0,
-        "gradient_checkpointing": False,
-        "group_by_length": False,
-    },
-    "generate": {
-        "split": "test",
-        "constrain": True,
-        "batch_size": 8,
-        "cuda_graph": False,
-        "dequantize": False,
-        "max_new_tokens": 96,
-    },
-    "augment": {"variants": 1, "new_names": 0.0, "typing_slips": 0.0, "plain_typing": 0.0},
-    "probe": {"rows": None},
-    "score": {"bootstrap_resamples": 100, "bootstrap_seed": 0},
-    "runtime": {"progress": "auto", "checkpoint_steps": 100},
-}
-
-
 def run_fetch(folder: Path, dataset: dict, **environment: str) -> subprocess.CompletedProcess:
     """Run the stage in `folder` with these keys of section dataset."""
-    params = {"dataset": DATASET | dataset, **_OTHER_SECTIONS}
+    params = yaml.safe_load((PROJECT / "profiles/quickstart.yaml").read_text(encoding="utf-8"))
+    params["dataset"] = DATASET | dataset
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     return subprocess.run(
         [sys.executable, str(PROJECT / "stages" / "fetch_dataset.py")],
