@@ -29,9 +29,9 @@ DATASET = {
 }
 
 
-# The loader checks the whole file; the stage reads section dataset alone.
 def run_fetch(folder: Path, dataset: dict, **environment: str) -> subprocess.CompletedProcess:
     """Run the stage in `folder` with these keys of section dataset."""
+    # The loader checks the whole file; the stage reads this section alone.
     params = yaml.safe_load((PROJECT / "profiles/quickstart.yaml").read_text(encoding="utf-8"))
     params["dataset"] = DATASET | dataset
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
