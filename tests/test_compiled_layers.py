@@ -1,9 +1,13 @@
 """Compiled layers give what they gave, and keep less of it for the backward pass. On a CPU compiled by AOTAutograd alone."""
 
+from functools import partial
+
 import pytest
 import torch
+from functorch.compile import make_boxed_func, min_cut_rematerialization_partition
 from peft import LoraConfig, get_peft_model
-from torch._dynamo.backends.debugging import aot_eager_decomp_partition
+from torch._dynamo.backends.common import aot_autograd
+from torch._inductor.decomposition import select_decomp_table
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, MistralConfig, MistralForCausalLM
 
 from viggo_pipe.collation import CausalCollator
@@ -39,14 +43,15 @@ def folder(tmp_path_factory):
 class Step:
     """A training step of a folded NF4 model: its loss, its gradients, the bytes kept between its passes, its compilations."""
 
-    def __init__(self, folder, compile=False, recompute=False):
+    def __init__(self, folder, compile=False, recompute=False, float8=False):
         torch._dynamo.reset()
         torch.manual_seed(0)
         model = AutoModelForCausalLM.from_pretrained(folder, quantization_config=NF4, dtype=torch.bfloat16)
         config = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM")
         model = get_peft_model(model, config)
-        fold_adapter(model)
+        fold_adapter(model, float8)
         self.compilations = 0
+        self.graphs = []
         if compile:
             compile_layers(model, recompute, self._compiler)
         kept = {}
@@ -67,7 +72,15 @@ class Step:
 
     def _compiler(self, graph, inputs):
         self.compilations += 1
-        return aot_eager_decomp_partition(graph, inputs)
+        partition = partial(min_cut_rematerialization_partition, compiler="inductor")
+        compiler = aot_autograd(
+            fw_compiler=self._keep, bw_compiler=self._keep, decompositions=select_decomp_table, partition_fn=partition
+        )
+        return compiler(graph, inputs)
+
+    def _keep(self, graph, inputs):
+        self.graphs.append(graph.graph)
+        return make_boxed_func(graph.forward)
 
 
 @pytest.mark.slow
@@ -85,6 +98,18 @@ def test_loss_and_gradients_stay_and_less_is_kept(folder):
     around = recomputing.bytes_kept - LAYERS * layer
     assert 0 <= around <= ROWS * LENGTH * (6 * HIDDEN + 64)  # the last norm, and positions' sines and cosines
     assert recomputing.bytes_kept < 0.75 * compiled.bytes_kept < 0.75 * plain.bytes_kept
+
+
+@pytest.mark.slow
+def test_rows_are_written_in_float8_once_for_all_the_layers_that_read_them(folder):
+    plain, compiled = Step(folder, float8=True), Step(folder, compile=True, recompute=True, float8=True)
+    assert torch.equal(compiled.loss, plain.loss)
+    assert all(torch.equal(one, other) for one, other in zip(compiled.gradients, plain.gradients, strict=True))
+    assert compiled.bytes_kept == Step(folder, compile=True, recompute=True).bytes_kept  # none of them
+    casts = [sum(torch.float8_e4m3fn in node.args for node in graph.nodes) for graph in compiled.graphs]
+    # Forward: for the products of attention's three and the MLP's two layers, and for their last ones. Backward: each product's
+    # gradient, but in the first layer for attention's three, whose input has none.
+    assert sorted(casts) == [4, 4, 4, 7]
 
 
 @pytest.mark.gpu

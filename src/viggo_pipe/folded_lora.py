@@ -9,7 +9,8 @@ The sum is rounded once, out of fp32. Added to a W that is in bf16 already, upda
 which are all of a training's first ones; NF4's levels times fp32 scales do not lie on bf16's grid, so that rounding is noise,
 and of the size that bf16 weights have anyway. In float8 the noise is larger, but less than a third of what NF4 itself did to the
 weights (a test measures both). Each row of either factor has a scale of its own, as torchao's recipe "rowwise" has it; the
-gradients of A and B, which add up over a training, stay in bf16.
+gradients of A and B, which add up over a training, stay in bf16. Products take factors that are in float8 already: torch.compile
+has the norms and activations, and their gradients, write them, and once for all the layers that read them.
 """
 
 import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
@@ -45,7 +46,8 @@ class FoldedLinear4bit(Linear4bit):
         packed = self.base_layer.weight
         a, b = self.lora_A[name].weight, self.lora_B[name].weight
         x = x.to(self.base_layer.compute_dtype)
-        product = _folded_linear(x, packed, self.scales, self.levels, a, b, self.scaling[name], self._float8)
+        rows = _rows_in_float8(x) if self._float8 else (None, None)
+        product = _folded_linear(x, *rows, packed, self.scales, self.levels, a, b, self.scaling[name])
         return product if self.base_layer.bias is None else product + self.base_layer.bias.to(product.dtype)
 
 
@@ -103,6 +105,10 @@ def _to_float8(wide: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return (wide.float() / scales.unsqueeze(1)).to(torch.float8_e4m3fn).contiguous(), scales
 
 
+def _rows_in_float8(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return _to_float8(x.detach().flatten(0, -2))
+
+
 @cache
 def _on(device_type: str, function: Callable) -> Callable:
     # On a CPU, compiling takes longer than it saves.
@@ -111,14 +117,18 @@ def _on(device_type: str, function: Callable) -> Callable:
 
 # A function is compiled anew for each of torch's modes that it is called in, eight times at most: so all calls are in one mode.
 @torch.no_grad()
-def _multiply(x: torch.Tensor, transposed: bool, float8: bool, *weight) -> torch.Tensor:
-    """The product of `x` (..., n) and W + s B A (m, n) transposed, or where `transposed` says so, of x (..., m) and it."""
-    kind, x = x.device.type, x.detach()
+def _multiply(
+    x: torch.Tensor, rows: torch.Tensor | None, row_scales: torch.Tensor | None, transposed: bool, *weight
+) -> torch.Tensor:
+    """The product of `x` (..., n) and W + s B A (m, n) transposed, or where `transposed` says so, of x (..., m) and it.
+
+    It is in float8 if `rows` and `row_scales` are x in float8.
+    """
+    kind = x.device.type
     with torch.autocast(kind, enabled=False):
-        if not float8:
+        if rows is None:
             wide = _on(kind, _plain_weight)(x.dtype, *weight)
             return x @ (wide if transposed else wide.T)
-        rows, row_scales = _on(kind, _to_float8)(x.flatten(0, -2))
         columns, column_scales = _on(kind, _float8_transposed if transposed else _float8_weight)(*weight)
         product = functional.scaled_mm(
             rows,
@@ -137,25 +147,28 @@ def _multiply(x: torch.Tensor, transposed: bool, float8: bool, *weight) -> torch
 @torch.library.custom_op("viggo_pipe::folded_linear", mutates_args=())
 def _folded_linear(
     x: torch.Tensor,
+    rows: torch.Tensor | None,
+    row_scales: torch.Tensor | None,
     packed: torch.Tensor,
     scales: torch.Tensor,
     levels: torch.Tensor,
     a: torch.Tensor,
     b: torch.Tensor,
     scaling: float,
-    float8: bool,
 ) -> torch.Tensor:
-    return _multiply(x, False, float8, packed, scales, levels, a, b, scaling)
+    return _multiply(x, rows, row_scales, False, packed, scales, levels, a, b, scaling)
 
 
 @_folded_linear.register_fake
-def _(x, packed, scales, levels, a, b, scaling, float8):
+def _(x, rows, row_scales, packed, scales, levels, a, b, scaling):
     return x.new_empty((*x.shape[:-1], len(b)))
 
 
 @torch.library.custom_op("viggo_pipe::folded_linear_backward", mutates_args=())
 def _folded_linear_backward(
     gradient: torch.Tensor,
+    rows: torch.Tensor | None,
+    row_scales: torch.Tensor | None,
     x: torch.Tensor,
     packed: torch.Tensor,
     scales: torch.Tensor,
@@ -163,10 +176,10 @@ def _folded_linear_backward(
     a: torch.Tensor,
     b: torch.Tensor,
     scaling: float,
-    float8: bool,
     for_input: bool,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    x_gradient = _multiply(gradient, True, float8, packed, scales, levels, a, b, scaling) if for_input else x.new_empty(0)
+    weight = (packed, scales, levels, a, b, scaling)
+    x_gradient = _multiply(gradient, rows, row_scales, True, *weight) if for_input else x.new_empty(0)
     x, gradient = x.flatten(0, -2), gradient.flatten(0, -2)
     a_gradient = (gradient @ b.to(x.dtype)).T @ x
     b_gradient = gradient.T @ (x @ a.to(x.dtype).T)
@@ -174,19 +187,21 @@ def _folded_linear_backward(
 
 
 @_folded_linear_backward.register_fake
-def _(gradient, x, packed, scales, levels, a, b, scaling, float8, for_input):
+def _(gradient, rows, row_scales, x, packed, scales, levels, a, b, scaling, for_input):
     return x.new_empty(x.shape if for_input else 0), torch.empty_like(a), torch.empty_like(b)
 
 
 def _remember(ctx, inputs, output) -> None:
-    *tensors, ctx.scaling, ctx.float8 = inputs
-    ctx.save_for_backward(*tensors)
+    x, rows, _, *weight, ctx.scaling = inputs
+    ctx.float8 = rows is not None
+    ctx.save_for_backward(x, *weight)
 
 
 def _gradients(ctx, gradient):
     for_input = ctx.needs_input_grad[0]
-    x, a, b = _folded_linear_backward(gradient, *ctx.saved_tensors, ctx.scaling, ctx.float8, for_input)
-    return x if for_input else None, None, None, None, a, b, None, None
+    rows = _rows_in_float8(gradient) if ctx.float8 and for_input else (None, None)
+    x, a, b = _folded_linear_backward(gradient, *rows, *ctx.saved_tensors, ctx.scaling, for_input)
+    return x if for_input else None, None, None, None, None, None, a, b, None
 
 
 _folded_linear.register_autograd(_gradients, setup_context=_remember)
