@@ -15,6 +15,7 @@ PARAMETERS = 7_241_732_096  # Mistral-7B's
 # Two a parameter forward, two for the gradient of the activations; the weights themselves have none.
 FLOP_PER_TOKEN = 4
 TFLOPS = 790  # of an 8192 x 8192 x 8192 product in bf16 on random data, on one H100
+SHOWN_KERNELS = 12  # of a profile, those that take longest
 
 
 def render() -> str:
@@ -28,7 +29,12 @@ def render() -> str:
     )
     floor = round(TFLOPS * 1e12 / (FLOP_PER_TOKEN * PARAMETERS), -3)
     return environment.get_template("performance.md.jinja").render(
-        results, flop_per_token=FLOP_PER_TOKEN, parameters=PARAMETERS, tflops=TFLOPS, floor=int(floor)
+        results,
+        flop_per_token=FLOP_PER_TOKEN,
+        parameters=PARAMETERS,
+        tflops=TFLOPS,
+        floor=int(floor),
+        shown_kernels=SHOWN_KERNELS,
     )
 
 

@@ -11,7 +11,10 @@ def test_the_document_is_that_of_the_results():
 
 def test_every_benchmark_of_methods_is_shown(tmp_path, monkeypatch):
     machine = {"processor": "one", "cores": 2, "gpus": ["a GPU"], "versions": {"python": "3.12", "torch": "2.11"}}
-    methods = {"ours": {"tokens_per_second": 12345, "kernels": {"a": 1}}, "theirs": {"error": "does not install"}}
+    methods = {
+        "ours": {"tokens_per_second": 12345, "kernels": {"a gemm": 1.5, "rest": 0.25}},
+        "theirs": {"error": "does not install"},
+    }
     (tmp_path / "benchmarks/results").mkdir(parents=True)
     for name in ("training", "generation", "end_to_end", "multi_gpu"):
         content = json.dumps({"machine": machine, "methods": methods})
@@ -19,5 +22,6 @@ def test_every_benchmark_of_methods_is_shown(tmp_path, monkeypatch):
     monkeypatch.setattr(performance, "ROOT", tmp_path)
     document = performance.render()
     assert document.count("| ours | 12,345 |") == 4 and document.count("| theirs | does not install |") == 4
+    assert document.count("| `a gemm` | 1.5 |") == 1 and document.count("| all | 1.8 |") == 1  # of the training alone
     assert document.count("one, 2 cores, a GPU; Python 3.12, torch 2.11") == 4
     assert document.count("Not measured with this version yet") == 2  # the quickstart and scaling
