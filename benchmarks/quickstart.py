@@ -59,12 +59,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/quickstart.json")
     options = parser.parse_args()
-    load = round(os.getloadavg()[1], 1)  # other work on this machine in the last five minutes makes the figures larger
+    load = {"before": round(os.getloadavg()[1], 1)}  # of five minutes: other work on this machine makes the figures larger
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(Path(folder) / "clone")
+    load["after"] = round(os.getloadavg()[1], 1)
     print(json.dumps(figures, indent=2))
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    machine = {"machine": describe_machine(), "load_before": load}
+    machine = {"machine": describe_machine(), "load": load}
     options.out.write_text(json.dumps(machine | figures, indent=2) + "\n", encoding="utf-8")
 
 
