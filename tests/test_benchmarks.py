@@ -89,6 +89,20 @@ def test_end_to_end(viggo_folder, tmp_path):
     assert figures["examples"] == 714 and figures["exact_match"] == 0
 
 
+@pytest.mark.slow
+@pytest.mark.viggo
+def test_several_processes_have_one_processs_losses(tiny_shape, viggo_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    methods = ["1 process", "2 processes, DDP", "2 processes, FSDP"]
+    given = (tiny_shape, viggo_folder, "--windows", 1, "--methods", *methods)
+    found = run("multi_gpu.py", *given, out=tmp_path / "out.json")["methods"]
+    assert list(found) == methods
+    for figures in found.values():
+        assert figures["tokens_per_second"] > 0 and 0.95 * 32 * 512 < figures["tokens_per_step"] <= 32 * 512
+        assert len(figures["losses"]) == clock.WARM_UP + clock.WINDOW
+    assert all(found[method]["loss_difference"] < 1e-4 for method in methods[1:])
+
+
 def options(tmp_path, limit=60.0):
     names = {"out": tmp_path / "results" / "out.json", "limit": limit, "here": False, "methods": ["works", "fails"]}
     return apart.argparse.Namespace(**names)
