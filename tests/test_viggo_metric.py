@@ -71,6 +71,7 @@ def run(code: str, **environment: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_it_leaves_no_file_behind(tmp_path):
     code = f"""
 from viggo_pipe.settings.score import ScoreSettings
