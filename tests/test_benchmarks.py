@@ -93,6 +93,7 @@ def test_end_to_end(viggo_folder, tmp_path):
 @pytest.mark.viggo
 def test_several_processes_have_one_processs_losses(tiny_shape, viggo_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     methods = ["1 process", "2 processes, DDP", "2 processes, FSDP"]
     given = (tiny_shape, viggo_folder, "--windows", 1, "--methods", *methods)
     found = run("multi_gpu.py", *given, out=tmp_path / "out.json")["methods"]

@@ -4,12 +4,14 @@ import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silenc
 from collections.abc import Iterator, Sequence
 
 import torch
+from accelerate import DistributedType, FullyShardedDataParallelPlugin
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import Trainer
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput
 
 from viggo_pipe.resumable_trainer import ResumableTrainer, SeededByEpoch
+from viggo_pipe.sharding import whole_adapter
 
 
 class DistributedTrainer(ResumableTrainer):
@@ -28,6 +30,21 @@ class DistributedTrainer(ResumableTrainer):
         self._rows = len(train_dataset)
         missing = -self._rows % (arguments.world_size * arguments.per_device_train_batch_size)
         super().__init__(*args, train_dataset=[*train_dataset, *[filler] * missing], **named)
+
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()
+        # accelerate looks for a sharding plugin beside GPUs alone, and would train on CPUs without a word as if there was none.
+        if self.args.fsdp_plugin_args and not self.is_fsdp_enabled:
+            state = self.accelerator.state
+            state.distributed_type = DistributedType.FSDP
+            state.fsdp_plugin = FullyShardedDataParallelPlugin(**self.args.fsdp_plugin_args)
+            self.is_fsdp_enabled = True
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the adapter, whole, from the first process."""
+        if not self.is_fsdp_enabled:
+            return super().save_model(output_dir, _internal_call)
+        self._save(output_dir, state_dict=whole_adapter(self.model))
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
         sampler = Trainer._get_train_sampler(self, self.train_dataset[: self._rows])

@@ -38,6 +38,13 @@ def make_shardable(model: PreTrainedModel) -> None:
 
 
 @torch.no_grad()
+def whole_adapter(model: PeftModel) -> dict[str, torch.Tensor]:
+    """The adapter's parameters, by their names in a sharded `model`, whole, for all processes, which all call this at once."""
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return {name: whole.full_tensor() if isinstance(whole, DTensor) else whole for name, whole in trained.items()}
+
+
+@torch.no_grad()
 def gather_adapter(model: PeftModel) -> None:
     """Make the adapter of a sharded `model` whole in each process, which all call this at once; the rest stays sharded."""
     for module in model.modules():

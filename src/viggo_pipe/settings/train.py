@@ -91,5 +91,7 @@ class TrainSettings(Section):
             raise ValueError("sharding cannot have fold_adapter or compile, which need the weights whole: set them to false")
         if self.soup_members > 1:
             raise ValueError("sharding cannot have soup_members above 1: the next member would need the model whole again")
+        if self.keep_best:
+            raise ValueError("sharding cannot have keep_best, which has not been tested with it: set keep_best to false")
         if self.optimizer not in _OF_SHARDS:
             raise ValueError(f"sharding needs an optimizer of PyTorch's own: {', '.join(_OF_SHARDS)}")
