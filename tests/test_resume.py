@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -83,6 +84,7 @@ def interrupted_training(project, monkeypatch, step):
 @pytest.mark.slow
 def test_an_interrupted_training_ends_with_the_same_bytes(tiny, monkeypatch, capsys):
     assert tiny.run(monkeypatch, "train_lora.py") == 0
+    tokens = tokens_trained_on(capsys.readouterr().out)
     expected = contents(tiny)
     assert scratch(tiny) == []
     for step in (7, 13, 24, 39):
@@ -97,6 +99,12 @@ def test_an_interrupted_training_ends_with_the_same_bytes(tiny, monkeypatch, cap
         assert ("going on from" in said) == (step >= 10)
         assert contents(tiny) == expected, f"interrupted at step {step}: {said}"
         assert scratch(tiny) == []
+        resumed = re.search(r"checkpoint-(\d+)", said)
+        assert tokens_trained_on(said) == round((1 - int(resumed[1]) / 40 if resumed else 1) * tokens)
+
+
+def tokens_trained_on(said):
+    return int(re.search(r"trained on ([\d,]+) tokens", said)[1].replace(",", ""))
 
 
 @pytest.mark.slow

@@ -23,10 +23,7 @@ from viggo_pipe.folded_lora import fold_adapter
 from viggo_pipe.graphed_trainer import GraphedTrainer
 from viggo_pipe.packing import Pack, PackCollator, pack_rows, take_packs
 from viggo_pipe.prompt import Example
-from viggo_pipe.resumable_trainer import (
-    ResumableTrainer,
-    last_complete_checkpoint,
-)
+from viggo_pipe.resumable_trainer import ResumableTrainer, last_complete_checkpoint, step_of
 from viggo_pipe.settings.runtime import RuntimeSettings
 from viggo_pipe.settings.train import TrainSettings
 from viggo_pipe.sharding import gather_adapter
@@ -42,7 +39,7 @@ class TrainingResult:
         model: the model with the trained adapter: the best one on validation under `keep_best`, else the last one.
         losses: the loss curve: `step` with `train_loss` or `validation_loss`, the other one being an empty string.
         validation_loss: the loss on validation that `model` has.
-        tokens: real (non-padding) tokens that were trained on, by all processes.
+        tokens: real (non-padding) tokens that this run trained on, in all processes.
         seconds: seconds spent in the training loop by this run, evaluations included.
     """
 
@@ -98,7 +95,8 @@ def train_adapter(
     # Of the weights that are kept: under keep_best they need not be the last ones.
     validation_loss = trainer.evaluate()["eval_loss"]
     gather_adapter(model)
-    trained = round(state.epoch * sum(len(row["input_ids"]) for row in rows))
+    here = 1 if checkpoint is None else 1 - step_of(checkpoint) / state.global_step  # a killed run did the rest
+    trained = round(here * state.epoch * sum(len(row["input_ids"]) for row in rows))
     return TrainingResult(model, _loss_curve(state, validation_loss), validation_loss, trained, outcome.metrics["train_runtime"])
 
 
