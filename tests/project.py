@@ -82,3 +82,20 @@ class Project:
             text=True,
         )
         assert done.returncode == 0, done.stderr
+
+
+def tokenized_project(folder: Path, monkeypatch, **sections: dict) -> Project:
+    """A project in `folder` with tokens to train a tiny Mistral on, its adapter on one layer; `sections` add to its params."""
+    from tiny_model import write_tiny_mistral
+
+    write_tiny_mistral(folder / "tiny-mistral")
+    project = Project(folder / "project")
+    project.set(
+        model={"source": "local", "path": str(folder / "tiny-mistral"), "sha256": None},
+        tokenize={"max_length": 256},
+        lora={"r": 4, "upper_layers": 1},
+    )
+    project.set(**sections)
+    for script in ("fetch_dataset.py", "tokenize_dataset.py"):
+        assert project.run(monkeypatch, script) == 0
+    return project

@@ -9,8 +9,7 @@ import pytest
 import torch
 from imports import ROOT
 from peft import LoraConfig, get_peft_model
-from project import Project
-from tiny_model import write_tiny_mistral
+from project import tokenized_project
 from transformers import AutoModelForCausalLM
 
 from viggo_pipe.determinism import deterministic_algorithms
@@ -30,18 +29,13 @@ WAYS = {
 @pytest.fixture
 def tokenized(tmp_path, monkeypatch):
     """A project with tokens to train a tiny Mistral on, deterministically."""
-    write_tiny_mistral(tmp_path / "tiny-mistral")
-    project = Project(tmp_path / "project")
-    project.set(
+    return tokenized_project(
+        tmp_path,
+        monkeypatch,
         dataset={"sample": {"train": 120, "validation": 4, "test": 4, "seed": 0}},
-        model={"source": "local", "path": str(tmp_path / "tiny-mistral"), "sha256": None},
-        tokenize={"max_length": 256},
-        lora={"r": 4, "upper_layers": 2},
+        lora={"upper_layers": 2},
         train={"deterministic": True, "epochs": 2},
     )
-    for script in ("fetch_dataset.py", "tokenize_dataset.py"):
-        assert project.run(monkeypatch, script) == 0
-    return project
 
 
 def trained(project, cache):

@@ -14,9 +14,8 @@ import torch
 import yaml
 from accelerate.commands.launch import launch_command_parser
 from imports import ROOT
-from project import Project
+from project import tokenized_project
 from test_resume import OUTS, contents
-from tiny_model import write_tiny_mistral
 
 from viggo_pipe.distributed import processes_to_start
 from viggo_pipe.errors import InputError
@@ -30,20 +29,14 @@ ENVIRONMENT = ON_GPUS | {"CUDA_VISIBLE_DEVICES": ""}
 @pytest.fixture
 def tiny(tmp_path, monkeypatch):
     """A project with tokens to train two processes on: 43 rows, no multiple of what a step takes."""
-    write_tiny_mistral(tmp_path / "tiny-mistral")
-    project = Project(tmp_path / "project")
-    project.set(
+    return tokenized_project(
+        tmp_path,
+        monkeypatch,
         dataset={"sample": {"train": 43, "validation": 7, "test": 6, "seed": 0}},
-        model={"source": "local", "path": str(tmp_path / "tiny-mistral"), "sha256": None},
-        tokenize={"max_length": 256},
-        lora={"r": 4, "upper_layers": 1},
         quantize={"bits": 32},
         train={"batch_size": 2, "processes": 2, "epochs": 2, "log_steps": 1, "eval_steps": 5, "eval_batch_size": 2},
         runtime={"progress": "plain", "checkpoint_steps": 4},
     )
-    for script in ("fetch_dataset.py", "tokenize_dataset.py"):
-        assert project.run(monkeypatch, script) == 0
-    return project
 
 
 def train(project, environment=ENVIRONMENT, **settings):

@@ -11,8 +11,7 @@ import time
 import pytest
 import torch
 from imports import ROOT
-from project import Project
-from tiny_model import write_tiny_mistral
+from project import tokenized_project
 from transformers import TrainerCallback
 
 from viggo_pipe import training
@@ -27,21 +26,16 @@ OUTS = ("models/adapter/adapter_model.safetensors", "models/adapter/adapter_conf
 @pytest.fixture
 def tiny(tmp_path, monkeypatch):
     """A project with tokens to train on: 40 steps, a loss each 5, a checkpoint each 10."""
-    write_tiny_mistral(tmp_path / "tiny-mistral")
-    project = Project(tmp_path / "project")
-    project.set(
+    return tokenized_project(
+        tmp_path,
+        monkeypatch,
         dataset={"sample": {"train": 40, "validation": 4, "test": 6, "seed": 0}},
-        model={"source": "local", "path": str(tmp_path / "tiny-mistral"), "sha256": None},
-        tokenize={"max_length": 256},
-        lora={"r": 4, "upper_layers": 1, "dropout": 0.1},
+        lora={"dropout": 0.1},
         quantize={"bits": 4},
         train={"batch_size": 2, "epochs": 2, "log_steps": 5, "eval_steps": 15, "keep_best": True},
         generate={"max_new_tokens": 8, "batch_size": 2},
         runtime={"progress": "plain", "checkpoint_steps": 10},
     )
-    for script in ("fetch_dataset.py", "tokenize_dataset.py"):
-        assert project.run(monkeypatch, script) == 0
-    return project
 
 
 def contents(project, names=OUTS):

@@ -5,9 +5,8 @@ import json
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
-from project import Project
+from project import tokenized_project
 from test_resume import OUTS, contents
-from tiny_model import write_tiny_mistral
 from transformers import AutoModelForCausalLM
 
 from viggo_pipe.soup import average_adapters, best_factors
@@ -89,20 +88,15 @@ def test_a_rank_that_a_small_weight_cannot_have_is_filled_up(rank):
 @pytest.fixture
 def soup(tmp_path, monkeypatch):
     """A project with tokens to train three members on, of ten steps each."""
-    write_tiny_mistral(tmp_path / "tiny-mistral")
-    project = Project(tmp_path / "project")
-    project.set(
+    return tokenized_project(
+        tmp_path,
+        monkeypatch,
         dataset={"sample": {"train": 40, "validation": 4, "test": 6, "seed": 0}},
-        model={"source": "local", "path": str(tmp_path / "tiny-mistral"), "sha256": None},
-        tokenize={"max_length": 256},
-        lora={"r": 4, "upper_layers": 1, "dropout": 0.1},
+        lora={"dropout": 0.1},
         quantize={"bits": 4},
         train={"soup_members": 3, "batch_size": 4, "epochs": 1, "log_steps": 2, "eval_steps": 5},
         runtime={"progress": "plain", "checkpoint_steps": 4},
     )
-    for script in ("fetch_dataset.py", "tokenize_dataset.py"):
-        assert project.run(monkeypatch, script) == 0
-    return project
 
 
 def trained(project, monkeypatch, **settings):

@@ -16,7 +16,7 @@ from viggo_pipe.base_model import BaseModel, find_base_model
 from viggo_pipe.collation import first_learnt, padded_length
 from viggo_pipe.dataset import read_splits
 from viggo_pipe.memory import adapter_parameters, evaluation_memory, generation_memory, shape_of, training_memory
-from viggo_pipe.packing import pack_rows
+from viggo_pipe.packing import Pack, pack_rows
 from viggo_pipe.params import Params
 from viggo_pipe.prompt import Example, PromptEncoder
 from viggo_pipe.settings.train import TrainSettings
@@ -105,10 +105,11 @@ class Plan:
         asked = sources.splits[params.generate.split]
         self._base, self._shape = sources.base.name, shape_of(sources.base)
         self._prompt = padded_length(max(len(encoder.prompt(row["sentence"])) for row in asked))
-        self._item = _largest(rows, train)
+        packs = None if train.pack_length is None else pack_rows(rows, train.pack_length, train.seed)
+        self._item = _largest(rows, packs, train)
         self.rows, self.tokens = len(rows), sum(len(row["input_ids"]) for row in rows)
         self.longest = max(len(row["input_ids"]) for row in rows)
-        self.items = len(rows) if train.pack_length is None else len(pack_rows(rows, train.pack_length, train.seed))
+        self.items = len(rows if packs is None else packs)
         an_epoch = math.ceil(self.items / _a_step(train))
         self.steps = train.soup_members * (train.max_steps or math.ceil(train.epochs * an_epoch))
 
@@ -228,11 +229,13 @@ def _halvings(size: int) -> list[int]:
     return [size >> number for number in range(size.bit_length())]
 
 
-def _largest(rows: Sequence[Example], train: TrainSettings) -> tuple[int, int]:
+def _largest(rows: Sequence[Example], packs: Sequence[Pack] | None, train: TrainSettings) -> tuple[int, int]:
     """The tokens of a row in a batch, or of a pack, and how many of them logits are computed for, at most."""
-    learnt = [len(row["input_ids"]) - first_learnt(row, train.loss_on) for row in rows]
-    if train.pack_length is None:
-        longest = padded_length(max(len(row["input_ids"]) for row in rows))
-        return longest, longest if train.loss_on == "all" else padded_length(max(learnt) + 1)
-    packs = pack_rows(rows, train.pack_length, train.seed)
-    return train.pack_length, max(sum(len(row["input_ids"]) - first_learnt(row, train.loss_on) for row in pack) for pack in packs)
+
+    def learnt(row: Example) -> int:
+        return len(row["input_ids"]) - first_learnt(row, train.loss_on)
+
+    if packs is not None:
+        return train.pack_length, max(sum(map(learnt, pack)) for pack in packs)
+    longest = padded_length(max(len(row["input_ids"]) for row in rows))
+    return longest, longest if train.loss_on == "all" else padded_length(max(map(learnt, rows)) + 1)
