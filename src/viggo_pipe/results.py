@@ -6,7 +6,7 @@ A run is what stands in the workspace: metrics, what the stages cost (runs/), an
 import json
 import statistics
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -163,9 +163,9 @@ def _recorded_row(name: str) -> tuple[str, ...]:
             f"**{name}**",
             f"{runs[0]['metrics']['model']['total_parameters'] / 1e6:.0f}M",
             recorded["params"]["generate"]["split"],
-            _mean_and_spread([metrics["exact_match"] for metrics in tuned]),
-            _mean_and_spread([metrics["slot_f1"] for metrics in tuned]),
-            *(_mean_and_spread([run["metrics"]["probes"][probe]["exact_match"] for run in runs]) for probe in _PROBES),
+            mean_and_spread([metrics["exact_match"] for metrics in tuned]),
+            mean_and_spread([metrics["slot_f1"] for metrics in tuned]),
+            *(mean_and_spread([run["metrics"]["probes"][probe]["exact_match"] for run in runs]) for probe in _PROBES),
             f"{statistics.fmean(run['stages']['train']['seconds'] for run in runs):.0f} s",
             str(len(runs)),
             f"results/{name}.json ({', '.join(where)})",
@@ -226,7 +226,8 @@ def _hardware(machine: dict[str, Any]) -> str:
     )
 
 
-def _mean_and_spread(shares: list[float]) -> str:
+def mean_and_spread(shares: Sequence[float]) -> str:
+    """In percent: the mean, and the standard deviation where there are several."""
     mean = _percent(statistics.fmean(shares))
     return mean if len(shares) == 1 else f"{mean} ± {_percent(statistics.stdev(shares))}"
 
