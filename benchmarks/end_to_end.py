@@ -16,9 +16,9 @@ from workspace import Workspace, changed, read_profile
 _STAGES = {"train": "train", "predict": "predict-tuned", "score": "score-tuned"}
 METHODS = {
     "as the profile has it": {},
-    "compiled": {"train": {"compile": True}},
+    "not compiled": {"train": {"compile": False}},
     "one adapter": {"train": {"soup_members": 1}},
-    "one adapter, compiled": {"train": {"soup_members": 1, "compile": True}},
+    "one adapter, not compiled": {"train": {"soup_members": 1, "compile": False}},
 }
 
 

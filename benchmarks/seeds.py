@@ -2,8 +2,8 @@
 
 python benchmarks/seeds.py smollm2-135m [--viggo FOLDER] [--seeds 0 4 8] [--split validation]
 
-The data are tokenized, and the base model is asked, once. Called again, it goes on where it stopped. Seeds lie at least
-train.soup_members apart, or their soups would share members.
+The data are tokenized, and the base model is asked, once. Called again, it goes on where it stopped; called for test after
+validation, it asks the same adapters. Seeds lie at least train.soup_members apart, or their soups would share members.
 """
 
 import argparse
@@ -20,11 +20,18 @@ from viggo_pipe.results import RESULTS, check_recordable, current_commit, record
 
 _ONCE = ("fetch", "tokenize", "predict-base", "score-base")
 _ONCES_FILES = ("data", "predictions/base.jsonl", "metrics/tokens.json", "metrics/base.json")
-_PER_SEED = ("train", "predict-tuned", "predict-probes", "score-tuned", "score-probes", "compare")
+_TRAINING = ("train",)
+_TRAININGS_FILES = ("models", "plots/loss.csv", "metrics/model.json")
+_PER_SEED = (*_TRAINING, "predict-tuned", "predict-probes", "score-tuned", "score-probes", "compare")
 
 
-def record_seeds(name: str, workspaces: Sequence[Workspace], results: Path, commit: str | None) -> None:
+def record_seeds(
+    name: str, workspaces: Sequence[Workspace], trained: Sequence[Workspace], results: Path, commit: str | None
+) -> None:
     """Run the stages in each of `workspaces`, whose params differ in the seed alone, and add its run to `results`/NAME.json.
+
+    Where a training has run in its counterpart of `trained`, whose params differ in the split alone, it is not run again: what
+    is asked on validation and then on test is one adapter.
 
     Raises:
         InputError: a run cannot be recorded under NAME.
@@ -36,8 +43,10 @@ def record_seeds(name: str, workspaces: Sequence[Workspace], results: Path, comm
             check_recordable(name)
     first, *_ = workspaces
     first.run(*_ONCE)
-    for workspace in workspaces:
+    for workspace, counterpart in zip(workspaces, trained, strict=True):
         workspace.take(first, _ONCE, _ONCES_FILES)
+        if counterpart.has_run(*_TRAINING) and not workspace.has_run(*_TRAINING):
+            workspace.take(counterpart, _TRAINING, _TRAININGS_FILES)
         workspace.run(*_PER_SEED)
         _bring(record, workspace)
         with chdir(workspace.folder):
@@ -72,16 +81,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--commit", help="of the code, where this is a copy without its repository")
     parser.add_argument("--root", type=Path, default=Path("runs/seeds"), help="where the stages run")
     options = parser.parse_args(arguments)
-    params = changed(
-        read_profile(options.params or Path(f"profiles/{options.name}.yaml"), options.viggo), generate={"split": options.split}
-    )
+    params = read_profile(options.params or Path(f"profiles/{options.name}.yaml"), options.viggo)
     seeds, members = sorted(set(options.seeds)), params["train"]["soup_members"]
     for seed, following in pairwise(seeds):
         if following - seed < members:
             raise InputError(f"--seeds: the soups of {seed} and {following} would share members; let them lie {members} apart")
-    workspaces = [Workspace(changed(params, train={"seed": seed}), options.root) for seed in seeds]
+    workspaces, trained = (
+        [Workspace(changed(params, train={"seed": seed}, generate={"split": split}), options.root) for seed in seeds]
+        for split in (options.split, "validation")
+    )
     # Now: a record that this script has written to makes the repository differ from its commit.
-    record_seeds(options.name, workspaces, options.results, options.commit or current_commit())
+    record_seeds(options.name, workspaces, trained, options.results, options.commit or current_commit())
 
 
 if __name__ == "__main__":

@@ -122,6 +122,7 @@ def _arguments(folder: str, batch_size: int, kind: type = TrainingArguments, **o
     return kind(
         output_dir=folder,
         per_device_train_batch_size=batch_size,
+        gradient_accumulation_steps=1,  # of which Unsloth makes 2
         max_steps=_STEPS,
         bf16=True,
         use_cpu=not torch.cuda.is_available(),

@@ -82,7 +82,7 @@ class Workspace:
         # An installed library needs no path, and one that is not may have been named by a relative one.
         environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(_PROJECT / "src"), os.environ.get("PYTHONPATH", "")])}
         for stage in stages:
-            if self._note(stage).exists():
+            if self.has_run(stage):
                 continue
             script, *arguments = _SCRIPTS[stage]
             ran = subprocess.run(
@@ -102,6 +102,10 @@ class Workspace:
                 shutil.copytree(other.folder / name, target, dirs_exist_ok=True)
             else:
                 shutil.copy(other.folder / name, target)
+
+    def has_run(self, *stages: str) -> bool:
+        """Whether all of `stages` have come to their end here."""
+        return all(self._note(stage).exists() for stage in stages)
 
     def measured(self, stage: str) -> dict[str, Any]:
         """What a stage that has run here measured: seconds, memory, machine."""

@@ -56,3 +56,10 @@ def test_each_seed_is_recorded_with_probes_seconds_and_hardware(viggo_folder, tm
         assert run["stages"]["train"]["seconds"] > 0 and run["stages"]["predict-probes"]["machine"]["cores"] > 0
     assert runs["0"]["stages"]["predict-base"] == runs["2"]["stages"]["predict-base"], "the base model was asked twice"
     assert runs["0"]["stages"]["train"] != runs["2"]["stages"]["train"]
+
+    seeds.main(
+        [part if part != "validation" else "test" for part in given] + ["--seeds", "0", "--results", str(tmp_path / "test")]
+    )
+    (asked,) = json.loads((tmp_path / "test/tiny.json").read_text())["runs"].values()
+    assert len(asked["right"]) == 1083
+    assert asked["stages"]["train"] == runs["0"]["stages"]["train"], "the adapter was trained twice"
