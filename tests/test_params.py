@@ -60,6 +60,7 @@ GRAPHED = {"cuda_graph": True, "pack_length": 512, "group_by_length": False}
         (lambda p: p["train"].update(SHARDED, pack_length=512, group_by_length=False, compile=True), ["sharding", "compile"]),
         (lambda p: p["train"].update(SHARDED, soup_members=2), ["sharding", "soup_members"]),
         (lambda p: p["train"].update(SHARDED, optimizer="paged_adamw_8bit"), ["sharding", "adamw_torch"]),
+        (lambda p: p["train"].update(SHARDED, optimizer="sgd"), ["sharding", "adamw_torch"]),
         (lambda p: p["train"].update(GRAPHED, processes=2), ["cuda_graph", "processes"]),
     ],
 )

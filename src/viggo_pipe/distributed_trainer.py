@@ -4,7 +4,7 @@ import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silenc
 from collections.abc import Iterator, Sequence
 
 import torch
-from accelerate import DistributedType, FullyShardedDataParallelPlugin
+from accelerate import DistributedType, FullyShardedDataParallelPlugin, PartialState
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import Trainer
 from transformers.trainer_pt_utils import LengthGroupedSampler
@@ -36,7 +36,9 @@ class DistributedTrainer(ResumableTrainer):
         # accelerate looks for a sharding plugin beside GPUs alone, and would train on CPUs without a word as if there was none.
         if self.args.fsdp_plugin_args and not self.is_fsdp_enabled:
             state = self.accelerator.state
-            state.distributed_type = DistributedType.FSDP
+            # In both: with each optimizer accelerate copies the second over the first. Not told that this is FSDP2, the first
+            # process alone would load a checkpoint, and wait for the others.
+            state.distributed_type = PartialState().distributed_type = DistributedType.FSDP
             state.fsdp_plugin = FullyShardedDataParallelPlugin(**self.args.fsdp_plugin_args)
             self.is_fsdp_enabled = True
 

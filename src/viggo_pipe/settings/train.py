@@ -11,7 +11,8 @@ Schedule = Literal["linear", "cosine", "cosine_with_restarts", "polynomial", "co
 Optimizer = Literal[
     "adamw_torch", "adamw_torch_fused", "adamw_bnb_8bit", "paged_adamw_32bit", "paged_adamw_8bit", "adafactor", "sgd", "lion_8bit"
 ]
-_OF_SHARDS = ("adamw_torch", "adamw_torch_fused", "sgd")  # bitsandbytes and Adafactor know no parts of a weight
+# bitsandbytes and Adafactor know no parts of a weight; PyTorch cannot go on with an optimizer that has no state, as SGD has none.
+_OF_SHARDS = ("adamw_torch", "adamw_torch_fused")
 
 
 class TrainSettings(Section):
@@ -94,4 +95,4 @@ class TrainSettings(Section):
         if self.keep_best:
             raise ValueError("sharding cannot have keep_best, which has not been tested with it: set keep_best to false")
         if self.optimizer not in _OF_SHARDS:
-            raise ValueError(f"sharding needs an optimizer of PyTorch's own: {', '.join(_OF_SHARDS)}")
+            raise ValueError(f"sharding needs PyTorch's own AdamW: {', '.join(_OF_SHARDS)}")
