@@ -36,9 +36,10 @@ def admits(vocabulary, answer: str, sentence: str = SENTENCE, lexicon: Lexicon =
         "inform(name[Portal 2])",
         " inform(name[Portal 2])",  # as a SentencePiece tokenizer begins a text
         "confirm(name[Portal 2], release_year[2011], developer[Valve Corporation], genres[puzzle], platforms[PC])",
-        "inform(genres[action, puzzle, shooter], platforms[PlayStation, PC], has_mac_release[no])",
+        "inform(genres[action, puzzle, shooter], has_multiplayer[no], platforms[PC])",
         "request(specifier[funniest])",
         "request_attribute(esrb[])",
+        "request_attribute(has_mac_release[])",
         "inform(esrb[E 10+ (for Everyone 10 and Older)])",
         'inform(name["Portal 2", the PC puzzle game])',
     ],
@@ -70,6 +71,9 @@ def test_an_answer_in_the_ontology_and_of_the_sentences_words_is_admitted(vocabu
         "inform(name[Portal 2 by Valve Corporation])",  # words, but not a run of them
         "inform(name[Half-Life: Alyx])",  # known, but nothing in the sentence resembles it
         "request(specifier[funny])",
+        "inform(platforms[PlayStation, PC])",  # of which the sentence says nothing
+        "inform(platforms[Xbox])",
+        "inform(name[Portal 2], has_mac_release[no])",
         "request_attribute(esrb[], rating[])",
         "request_attribute(rating[good])",
     ],

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from viggo_pipe.mentions import unmentioned
 from viggo_pipe.ontology import ATTRIBUTES, CLOSED_VALUES, DIALOGUE_ACTS, LIST_ATTRIBUTES, OPEN_ATTRIBUTES
 
 _ASKS_FOR_A_VALUE = "request_attribute"  # the one act with an empty value
@@ -13,24 +14,27 @@ _PROPER_NAMES = ("name", "developer")
 def answer_grammar(sentence: str, known: Mapping[str, Sequence[str]]) -> str:
     """A grammar, in llguidance's Lark syntax, of the meaning representations that `sentence` can have.
 
-    Acts, attributes and closed values are the ontology's, slots and list values stand in its order, each at most once. The
-    value of an open attribute is a run of words of the sentence, or one of the values `known` for that attribute; a known
-    name that the sentence writes with other capitals is written as it is known. A tokenizer may have the answer begin with
-    a space.
+    Acts, attributes and closed values are the ontology's, slots and list values stand in its order, each at most once. What is
+    said of a store, a system or a platform is said of one that the sentence mentions (`mentions`). The value of an open attribute
+    is a run of words of the sentence, or one of the values `known` for that attribute; a known name that the sentence writes
+    with other capitals is written as it is known. A tokenizer may have the answer begin with a space.
     """
     acts = [act for act in DIALOGUE_ACTS if act != _ASKS_FOR_A_VALUE]
+    absent = unmentioned(sentence)
+    lists = {attribute: [value for value in CLOSED_VALUES[attribute] if value not in absent] for attribute in LIST_ATTRIBUTES}
+    attributes = [one for one in ATTRIBUTES if one not in absent and lists.get(one, True)]
     rules = {
         "start": '" "? (asking | telling)',
         "asking": f'"{_ASKS_FOR_A_VALUE}(" {_one_of(ATTRIBUTES)} "[])"',
         "telling": f'{_one_of(f"{act}(" for act in acts)} slots ")"',
-        **_ordered("slots", [f"slot_{attribute}" for attribute in ATTRIBUTES]),
+        **_ordered("slots", [f"slot_{attribute}" for attribute in attributes]),
     }
-    for attribute in ATTRIBUTES:
+    for attribute in attributes:
         if attribute in OPEN_ATTRIBUTES:
             value = _one_of(known.get(attribute, ()), "NAMES" if attribute in _PROPER_NAMES else "WORDS")
         elif attribute in LIST_ATTRIBUTES:
             value = f"list_{attribute}"
-            rules |= _ordered(value, [json.dumps(entry) for entry in CLOSED_VALUES[attribute]])
+            rules |= _ordered(value, [json.dumps(entry) for entry in lists[attribute]])
         else:
             value = _one_of(CLOSED_VALUES[attribute])
         rules[f"slot_{attribute}"] = f'"{attribute}[" {value} "]"'
