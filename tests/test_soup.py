@@ -7,9 +7,17 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from project import tokenized_project
 from test_resume import OUTS, contents
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, TrainingArguments
 
-from viggo_pipe.soup import average_adapters, best_factors
+from viggo_pipe import training_arguments
+from viggo_pipe.base_model import find_base_model
+from viggo_pipe.lora import add_adapter
+from viggo_pipe.model_loading import load_model
+from viggo_pipe.params import load_params
+from viggo_pipe.soup import average_adapters, best_factors, train_soup
+from viggo_pipe.tokenizer import load_tokenizer
+from viggo_pipe.tokens import read_tokens
+from viggo_pipe.training import validation_loss
 
 TARGETS = ["q_proj", "down_proj"]
 STEPS = 10  # of a member
@@ -135,30 +143,60 @@ def test_an_interrupted_soup_ends_with_the_same_bytes(soup, monkeypatch, capsys)
             (soup.folder / name).unlink()
 
 
+@pytest.fixture
+def autocast(monkeypatch):
+    """A CPU multiplies in bf16, as a GPU does."""
+    monkeypatch.setattr(training_arguments, "TrainingArguments", lambda **given: TrainingArguments(**given | {"bf16": True}))
+
+
+PACKED = {"pack_length": 256, "group_by_length": False, "batch_size": 1}
+
+
+def losses(soup, monkeypatch, **settings):
+    """The loss curve of a training, without its steps."""
+    return [line.split(b",", 1)[1] for line in trained(soup, monkeypatch, **settings)["plots/loss.csv"].splitlines()[1:]]
+
+
 @pytest.mark.slow
 def test_members_are_trainings_of_their_own(soup, monkeypatch):
     """Each member is what a training with its seed alone gives, though its adapter was drawn anew in place."""
-
-    def losses(**settings):
-        return [line.split(b",", 1)[1] for line in trained(soup, monkeypatch, **settings)["plots/loss.csv"].splitlines()[1:]]
-
-    alone = [losses(soup_members=1, keep_best=False, seed=seed) for seed in range(3)]
-    assert losses(soup_members=3, seed=0) == [*alone[0], *alone[1], *alone[2]]
+    alone = [losses(soup, monkeypatch, soup_members=1, keep_best=False, seed=seed) for seed in range(3)]
+    assert losses(soup, monkeypatch, soup_members=3, seed=0) == [*alone[0], *alone[1], *alone[2]]
     assert alone[0] != alone[1] != alone[2] != alone[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [{}, PACKED])
+def test_all_members_and_their_average_are_computed_in_bf16(soup, tmp_path, autocast, rows):
+    """accelerate has a model multiply in bf16 at its first Trainer alone, unless what it left there is taken off."""
+    params = load_params("model", "quantize", "lora", "train", "runtime")
+    base = find_base_model(params.model)
+    (train_rows, _), (validation_rows, _) = (read_tokens(f"data/tokenized/{split}.parquet") for split in ("train", "validation"))
+    pad_token_id, single = load_tokenizer(base).pad_token_id, params.quantize.model_copy(update={"bits": 32})
+
+    def train(members, seed):
+        train = params.train.model_copy(update={"soup_members": members, "seed": seed, **rows})
+        model, scratch = add_adapter(load_model(base, single), params.lora, train), tmp_path / f"{members}-{seed}"
+        scratch.mkdir()
+        return train_soup(model, train_rows, validation_rows, pad_token_id, train, params.runtime, scratch)
+
+    together, second = train(2, seed=0), train(1, seed=1)
+    apart = [{**point, "step": point["step"] + second.losses[-1]["step"]} for point in second.losses]
+    assert together.losses[len(apart) :] == apart
+
+    together.model.save_pretrained(tmp_path / "average")
+    anew = PeftModel.from_pretrained(load_model(base, single), tmp_path / "average")
+    settings = params.train.model_copy(update=rows)
+    assert together.validation_loss == validation_loss(
+        anew, validation_rows, pad_token_id, settings, params.runtime, tmp_path / "anew"
+    )
 
 
 @pytest.mark.gpu
 def test_each_member_has_a_cuda_graph_of_its_own(soup, monkeypatch):
     """What the first one's graph recorded is not replayed on the second one's batches: the curves are those without graphs."""
     soup.set(lora={"dropout": 0.0}, quantize={"bits": 16})
-    packed = {
-        "pack_length": 256,
-        "group_by_length": False,
-        "batch_size": 1,
-        "soup_members": 2,
-        "keep_best": False,
-        "log_steps": 1,
-    }
+    packed = {**PACKED, "soup_members": 2, "keep_best": False, "log_steps": 1}
     plain, graphed = (
         [
             line.decode().split(",")
@@ -175,14 +213,7 @@ def test_each_member_has_a_cuda_graph_of_its_own(soup, monkeypatch):
 @pytest.mark.parametrize("rank", [None, 3])
 def test_a_folded_and_packed_soup_trains(soup, monkeypatch, rank):
     soup.set(lora={"dropout": 0.0})
-    packed = {
-        "pack_length": 256,
-        "fold_adapter": True,
-        "group_by_length": False,
-        "batch_size": 1,
-        "soup_members": 2,
-        "soup_rank": rank,
-    }
+    packed = {**PACKED, "fold_adapter": True, "soup_members": 2, "soup_rank": rank}
     assert trained(soup, monkeypatch, **packed).keys() == set(OUTS)
     counts = json.loads((soup.folder / "metrics/model.json").read_text())
     config = json.loads((soup.folder / "models/adapter/adapter_config.json").read_text())

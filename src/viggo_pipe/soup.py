@@ -164,9 +164,6 @@ def _start_anew(model: PeftModel, initial: dict[str, torch.Tensor]) -> None:
     set_peft_model_state_dict(model, initial, adapter_name=_ADAPTER)
     for parameter in model.parameters():
         parameter.grad = None
-    # accelerate wraps what it finds here once more for each Trainer.
-    for wrapped in ("forward", "_original_forward"):
-        model.__dict__.pop(wrapped, None)
     gc.collect()  # the last Trainer, whose parts know each other, and a CUDA graph's memory with it
 
 

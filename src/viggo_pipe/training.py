@@ -128,9 +128,12 @@ def build_trainer(
 ) -> ResumableTrainer:
     """The Trainer that `settings` ask for, of a model that is prepared and rows that each have something to learn.
 
+    `model` may have been another Trainer's before.
+
     Raises:
         InputError: the model cannot be trained so, or the optimizer or the schedule is not one that transformers knows.
     """
+    _release(model)
     collator = CausalCollator(pad_token_id, settings.loss_on)
     filler: Example | Pack = Example(input_ids=[pad_token_id], answer_start=1)
     if settings.pack_length is not None:
@@ -151,6 +154,15 @@ def build_trainer(
     # Trainer's own would print dicts and draw a bar on every output; Watcher does what is left of them.
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def _release(model: PeftModel) -> None:
+    """Take off what the last Trainer's accelerate has put on `model`: a forward with autocast, and the mark that it has one.
+
+    What is marked, accelerate leaves as it is; without its forward, or with another one, it would be computed in fp32.
+    """
+    for left in ("forward", "_original_forward", "_is_accelerate_prepared"):
+        model.__dict__.pop(left, None)
 
 
 def _with_something_to_learn(rows: Sequence[Example], settings: TrainSettings) -> list[Example]:
