@@ -61,6 +61,43 @@ def test_the_labels_are_the_tokens_to_learn(parts, loss_on):
         assert batch["input_ids"][index][batch["label_positions"][index][real] + 1].tolist() == learnt
 
 
+def collated_apart(collate, packs, pad_token_id, loss_on, batch_size):
+    """What `collate` gives, number by number as its docstring has it."""
+    shapes = {name: tensor.shape[1] for name, tensor in collate(packs[:1]).items()}
+    found = {name: [] for name in shapes}
+    for pack in packs + [[]] * (-len(packs) % batch_size):
+        placed = [(row, sum(len(other["input_ids"]) for other in pack[:index])) for index, row in enumerate(pack)]
+        learnt = [
+            (start + index - 1, token)
+            for row, start in placed
+            for index, token in enumerate(row["input_ids"])
+            if index >= (row["answer_start"] if loss_on == "answer" else 1)
+        ]
+        for name, numbers, fill in (
+            ("input_ids", [token for row in pack for token in row["input_ids"]], pad_token_id),
+            ("position_ids", [index for row in pack for index in range(len(row["input_ids"]))], 0),
+            ("segment_ends", [start + len(row["input_ids"]) for row, start in placed], LENGTH),
+            ("label_positions", [position for position, _ in learnt], 0),
+            ("labels", [IGNORED, *(token for _, token in learnt)], IGNORED),
+        ):
+            found[name].append(numbers + [fill] * (shapes[name] - len(numbers)))
+    dtypes = {name: torch.int32 if name == "segment_ends" else torch.int64 for name in found}
+    return {name: torch.tensor(rows, dtype=dtypes[name]) for name, rows in found.items()}
+
+
+@pytest.mark.parametrize("loss_on", ["answer", "all"])
+def test_a_batch_is_what_the_collator_promises(parts, loss_on):
+    packs = pack_rows(parts[2], LENGTH, seed=0)
+    collate = PackCollator(packs, 7, LENGTH, loss_on, batch_size=4)
+    for start in range(0, len(packs), 4):
+        given = packs[start : start + 4]
+        found, expected = collate(given), collated_apart(collate, given, 7, loss_on, 4)
+        assert found.keys() == expected.keys()
+        for name, tensor in found.items():
+            assert tensor.dtype == expected[name].dtype and tensor.is_contiguous()
+            assert torch.equal(tensor, expected[name]), name
+
+
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("loss_on", ["answer", "all"])
 def test_packed_rows_have_the_loss_and_the_gradients_of_rows_apart(parts, loss_on, attention):
