@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+import safetensors.torch
 import torch
 import yaml
 from accelerate.commands.launch import launch_command_parser
@@ -22,6 +23,7 @@ from viggo_pipe.errors import InputError
 from viggo_pipe.params import load_params
 
 COMMAND = [sys.executable, "stages/train_lora.py"]
+IN_BF16 = [sys.executable, str(ROOT / "tests/train_in_bf16.py")]
 ON_GPUS = os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
 ENVIRONMENT = ON_GPUS | {"CUDA_VISIBLE_DEVICES": ""}
 
@@ -39,10 +41,10 @@ def tiny(tmp_path, monkeypatch):
     )
 
 
-def train(project, environment=ENVIRONMENT, **settings):
+def train(project, environment=ENVIRONMENT, command=COMMAND, **settings):
     """Run the stage with `settings` changed; return what it wrote."""
     project.set(train=settings)
-    done = subprocess.run(COMMAND, cwd=project.folder, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=project.folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert environment is ON_GPUS or done.stderr == ""
     return contents(project)
@@ -95,6 +97,23 @@ def test_a_sharded_model_trains_as_a_whole_one(tiny, bits, settings):
     for name in ("adapter_config.json", "adapter_model.safetensors"):
         one, other = (outs[f"models/adapter/{name}"] for outs in (together, alone))
         assert len(one) == len(other) and one[:500] == other[:500]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("bits", "settings"),
+    [(4, SHARDED), (16, SHARDED | {"pack_length": 256, "group_by_length": False})],
+)
+def test_under_bf16_autocast_a_sharded_model_has_loss_gradients_and_weights_in_fp32(tiny, bits, settings):
+    """Rounded to bf16, which has 8 bits, a loss or a gradient would be off by up to 1/500 of it."""
+    tiny.set(quantize={"bits": bits})
+    together = train(tiny, command=IN_BF16, **settings)
+    alone = train(tiny, command=IN_BF16, **settings | {"sharding": None, "processes": 1, "accumulation": 2})
+    assert_same_curve(together, alone, 1e-5)
+    one, other = (safetensors.torch.load(outs["models/adapter/adapter_model.safetensors"]) for outs in (together, alone))
+    for name, weight in one.items():
+        assert weight.dtype == torch.float32
+        torch.testing.assert_close(weight, other[name], rtol=0, atol=1e-6, msg=name)
 
 
 PACKED = {"pack_length": 256, "group_by_length": False, "batch_size": 1}

@@ -2,6 +2,7 @@
 
 import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 
 import torch
 from accelerate import DistributedType, FullyShardedDataParallelPlugin, PartialState
@@ -12,6 +13,14 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from viggo_pipe.resumable_trainer import ResumableTrainer, SeededByEpoch
 from viggo_pipe.sharding import whole_adapter
+
+
+def _on_numbered_cpu(storage: torch.UntypedStorage, location: str) -> torch.UntypedStorage | None:
+    return storage if location.startswith("cpu:") else None
+
+
+# Going on from a checkpoint on CPUs, transformers 5.17 reads the optimizer to accelerate's "cpu:0", which torch does not know.
+torch.serialization.register_package(11, lambda storage: None, _on_numbered_cpu)
 
 
 class DistributedTrainer(ResumableTrainer):
@@ -41,6 +50,10 @@ class DistributedTrainer(ResumableTrainer):
             state.distributed_type = PartialState().distributed_type = DistributedType.FSDP
             state.fsdp_plugin = FullyShardedDataParallelPlugin(**self.args.fsdp_plugin_args)
             self.is_fsdp_enabled = True
+
+    def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> AbstractContextManager:
+        # accelerate has forward passes autocast, but not FSDP2's, whose policy casts in its place; ours casts nothing.
+        return self.accelerator.autocast() if self.is_fsdp_enabled else super().autocast_smart_context_manager(cache_enabled)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save the adapter, whole, from the first process."""

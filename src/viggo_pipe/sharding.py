@@ -1,19 +1,23 @@
 """What FSDP needs of a model before it spreads it over several processes, and what is left of that after training.
 
-FSDP shards weights in floating-point dtypes alone, and moves all of a layer's in one (peft's documentation, "Use PEFT QLoRA and
-FSDP"): the bytes of NF4 weights are taken for bf16 numbers, which nothing computes with.
+FSDP shards weights in floating-point dtypes alone (peft's documentation, "Use PEFT QLoRA and FSDP"): the bytes of NF4 weights are
+taken for bf16 numbers, which nothing computes with and nothing may cast.
 """
 
 import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
 import torch
 from bitsandbytes.nn import Linear4bit, Params4bit
 from peft import PeftModel
+from torch.distributed.fsdp import MixedPrecisionPolicy
 from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 
 _STORAGE = torch.bfloat16
 
 FSDP_CONFIG = {"version": 2, "reshard_after_forward": True, "state_dict_type": "FULL_STATE_DICT"}
+# FSDP casts no weight and no output, and sums gradients in fp32. Under accelerate's own policy for bf16, FSDP casts in place of
+# autocast: not only weights, but the gradients that it sums, and what the model gives, which is the loss.
+NOTHING_CAST = MixedPrecisionPolicy(reduce_dtype=torch.float32)
 
 
 def make_shardable(model: PreTrainedModel) -> None:

@@ -6,7 +6,7 @@ from transformers import TrainingArguments
 
 from viggo_pipe.errors import InputError
 from viggo_pipe.settings.train import TrainSettings
-from viggo_pipe.sharding import FSDP_CONFIG
+from viggo_pipe.sharding import FSDP_CONFIG, NOTHING_CAST
 
 
 def training_arguments(settings: TrainSettings, folder: str, autocast: bool) -> TrainingArguments:
@@ -56,6 +56,8 @@ def training_arguments(settings: TrainSettings, folder: str, autocast: bool) -> 
         )
     except ValueError as error:
         raise InputError(f"section train: {' '.join(str(error).split())}") from error
+    if settings.sharding is not None:
+        arguments.fsdp_plugin_args["mixed_precision_policy"] = NOTHING_CAST  # fsdp_config has no word for it
     # One process would otherwise spread each batch over all the GPUs that it sees, by DataParallel.
     arguments._n_gpu = min(1, arguments.n_gpu)
     return arguments
