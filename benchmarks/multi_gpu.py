@@ -3,10 +3,10 @@
 python benchmarks/multi_gpu.py MODEL VIGGO [--methods ...] [--out benchmarks/results/multi_gpu.json]
 
 MODEL is a folder that benchmarks/mistral_shape.py wrote, or another one with weights in transformers' format; VIGGO the folder
-of ViGGO's CSV files. All methods take 32 packs of 512 tokens an optimizer step, in NF4, as the profile mistral-7b has it but for
-what the method's name says. `loss_difference` is the largest between a step's loss and that of one process with the same
-layers: sums in another order round otherwise, and what folded layers round, they round in bf16. Speed is summed over the
-processes; memory is that of the one that took most.
+of ViGGO's CSV files. All methods take 32 packs of 512 tokens an optimizer step, in NF4, as the profile mistral-7b has it but
+for what the method's name says, and for CUDA graphs, which several processes cannot have. `loss_difference` is the largest
+between a step's loss and that of one process with the same layers: sums in another order round otherwise, and what folded
+layers round, they round in bf16. Speed is summed over the processes; memory is that of the one that took most.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from viggo_pipe.training import build_trainer, prepare_for_training
 
 _PACKS, _BATCH = 32, 8  # of an optimizer step, of a forward pass
 _STEPS = 1000  # for the schedule of learning rates: the clock stops training long before
+_ALL = {"batch_size": _BATCH, "max_steps": _STEPS, "epochs": None, "eval_steps": None, "log_steps": 1, "cuda_graph": False}
 _PLAIN = {"fold_adapter": False, "compile": False}
 _CHANGES = {
     "1 process": _PLAIN,
@@ -44,7 +45,7 @@ _ALONE["2 processes, DDP, folded and compiled"] = "1 process, folded and compile
 
 def settings(method: str, params):
     """Section train for one of the methods."""
-    changes = {"batch_size": _BATCH, "max_steps": _STEPS, "epochs": None, "eval_steps": None, "log_steps": 1, **_CHANGES[method]}
+    changes = _ALL | _CHANGES[method]
     accumulation = _PACKS // _BATCH // changes.get("processes", 1)
     return params.train.model_copy(update={**changes, "accumulation": accumulation})
 

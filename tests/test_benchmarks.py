@@ -9,12 +9,15 @@ from importlib.util import find_spec
 
 import apart
 import clock
+import multi_gpu
 import pytest
 import yaml
 from imports import ROOT
 from mistral_shape import write_shape
 from tiny_model import write_tiny_mistral
 from transformers import AutoConfig
+
+from viggo_pipe.params import load_params
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +105,13 @@ def test_several_processes_have_one_processs_losses(tiny_shape, viggo_folder, tm
         assert figures["tokens_per_second"] > 0 and 0.95 * 32 * 512 < figures["tokens_per_step"] <= 32 * 512
         assert len(figures["losses"]) == clock.WARM_UP + clock.WINDOW
     assert all(found[method]["loss_difference"] < 1e-4 for method in methods[1:])
+
+
+@pytest.mark.parametrize("method", multi_gpu._CHANGES)
+def test_a_method_of_several_processes_has_settings_that_are_valid_and_comparable(method):
+    train = multi_gpu.settings(method, load_params("train", path=ROOT / "profiles/mistral-7b.yaml"))
+    type(train).model_validate(train.model_dump())
+    assert train.processes * train.batch_size * train.accumulation == 32 and not train.cuda_graph
 
 
 def options(tmp_path, limit=60.0):

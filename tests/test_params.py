@@ -26,6 +26,28 @@ def test_params_yaml_is_the_quickstart():
     assert yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")) == QUICKSTART
 
 
+@pytest.mark.parametrize("name", ["smollm2-135m", "mistral-7b"])
+def test_from_a_profile_with_cuda_graphs_errors_lead_to_several_processes(tmp_path, name):
+    """Each names, on one line, what to set next."""
+    profile = yaml.safe_load((ROOT / f"profiles/{name}.yaml").read_text(encoding="utf-8"))
+    profile["train"] |= {"processes": 2, "soup_members": 1, "soup_rank": None, "keep_best": False}
+    path = tmp_path / "params.yaml"
+    for words, settings in (
+        ("cuda_graph to false", {"cuda_graph": False}),
+        (None, {"sharding": "full"}),
+        ("fold_adapter or compile", {"fold_adapter": False, "compile": False}),
+        (None, {}),
+    ):
+        path.write_text(yaml.safe_dump(profile), encoding="utf-8")
+        if words is None:
+            load_params("train", path=path)
+        else:
+            with pytest.raises(InputError, match=words) as raised:
+                load_params("train", path=path)
+            assert "\n" not in str(raised.value)
+        profile["train"] |= settings
+
+
 def test_the_viggo_profiles_pin_the_published_files():
     for name in ("smollm2-135m", "mistral-7b", "mistral-7b-seed"):
         dataset = load_params("dataset", path=ROOT / f"profiles/{name}.yaml").dataset

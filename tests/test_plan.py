@@ -13,6 +13,7 @@ from viggo_pipe.params import SECTIONS, load_params
 from viggo_pipe.plan import Device, Plan, find_sources, this_device
 
 CPU = Device("a CPU", 1e12, False)
+GRAPHED = {"cuda_graph": True, "pack_length": 256, "group_by_length": False}
 
 
 @pytest.fixture
@@ -81,14 +82,16 @@ def test_the_time_is_reckoned_from_a_training_of_the_same_model_on_the_same_devi
     assert ("at the last training's 100 tokens/s" in said) == known and ("not known" in said) != known
 
 
-def test_plan_names_settings_that_fit(project, capsys):
-    """A batch of half the rows, twice as often: what it advises does fit."""
-    project.set(train={"batch_size": 64, "accumulation": 1}, generate={"batch_size": 512})
+@pytest.mark.parametrize("settings", [{}, GRAPHED])
+def test_plan_names_settings_that_fit(project, capsys, settings):
+    """A batch of half the rows, twice as often: what it advises does fit, with evaluations amid it."""
+    project.set(train={"batch_size": 64, "accumulation": 1, **settings}, generate={"batch_size": 512})
     found = planned(Device("a GPU", 1e12, True))
     memory = (found.training_memory(32) + found.training_memory(64)) / 2 / 1e9 + 0.6
     assert main(["plan", "--memory", str(memory)]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "train.batch_size to 32 and train.accumulation to 2" in error
+    assert "evaluation needs" not in error
     project.set(train={"batch_size": 32, "accumulation": 2}, generate={"batch_size": 1})
     assert main(["plan", "--memory", str(memory)]) == 0
 
@@ -105,9 +108,21 @@ def test_plan_names_the_settings_that_are_left(project, capsys):
 def test_an_evaluation_that_does_not_fit(project, capsys):
     project.set(train={"eval_batch_size": 4096})
     found = planned(Device("a GPU", 1e12, True))
-    memory = (found.evaluation_memory(2048) + found.evaluation_memory(4096)) / 2 / 1e9 + 0.6
+    memory = (found.evaluation_memory(2048, 3) + found.evaluation_memory(4096, 3)) / 2 / 1e9 + 0.6
     assert main(["plan", "--memory", str(memory)]) == 2
     assert "evaluation needs" in (error := capsys.readouterr().err) and "set train.eval_batch_size to 2048" in error
+
+
+def test_an_evaluation_that_does_not_fit_beside_a_cuda_graph(project, capsys):
+    project.set(train={"batch_size": 64, "accumulation": 1, "eval_batch_size": 1, **GRAPHED})
+    memory = planned(Device("a GPU", 1e12, True)).training_memory(64) / 1e9 + 0.6001
+    project.set(train={"eval_batch_size": 512})
+    found = planned(Device("a GPU", 1e12, True))
+    assert found.evaluation_memory(512, 64) > found.evaluation_memory(512, 32)
+    assert main(["plan", "--memory", str(memory)]) == 2
+    assert "evaluation needs" in (error := capsys.readouterr().err) and "training needs" not in error
+    project.set(train={"cuda_graph": False})
+    assert found.evaluation_memory(512, 32) > planned(Device("a GPU", 1e12, True)).evaluation_memory(512, 64)
 
 
 def test_a_container_s_memory_counts(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ class GraphedTrainer(ResumableTrainer):
     """Records the first batch's kernels, and replays them on those that follow, which must have its shapes.
 
     A small model's step is over a thousand kernels, each shorter than the CPU takes to launch it (PyTorch's "CUDA graphs"
-    notes). Evaluation and the optimizer run as ever.
+    notes); so are a large one's where its batch is small. Evaluation and the optimizer run as ever.
     """
 
     _graph: torch.cuda.CUDAGraph | None = None

@@ -22,6 +22,9 @@ from viggo_pipe.settings.train import TrainSettings
 # Of what compiled layers keep that compute norms and activations again: uncompiled ones keep twice as much.
 _EAGER = 2.0
 _DROPOUT = 4  # bytes a value that LoRA's dropout is given: its product, its mask, and their casts
+# Bytes a trained parameter, outside a CUDA graph's memory, which nothing else may use: the sums of its gradients, and what the
+# optimizer's step takes; fitted to one measurement (tests/test_memory.py has it).
+_GRAPHED = 12
 _LOGITS = 12  # bytes a logit: in bf16, in fp32, and the gradients of both
 _EVALUATED_LOGITS = 10  # in bf16, in fp32, and its logarithm
 _SLACK = 1.03  # of the sum: what torch's allocator holds and cannot give out
@@ -109,6 +112,7 @@ def training_memory(
     tokens: int,
     learnt: int,
     compiled: bool,
+    graphed: bool = False,
 ) -> float:
     """Bytes at the peak of training, between a step's forward and backward pass.
 
@@ -116,27 +120,48 @@ def training_memory(
         tokens: tokens of a forward pass, padding included.
         learnt: tokens of it that logits are computed for.
         compiled: whether `train.compile` finds a GPU.
+        graphed: whether `train.cuda_graph` does.
     """
-    whole = _kept_of_a_layer(shape, quantize, lora, compiled)
-    layers = shape.layers if lora.upper_layers is None else min(lora.upper_layers, shape.layers)
-    inputs = _per_value(quantize) * shape.hidden
-    activations = tokens * (whole + layers * inputs if train.gradient_checkpointing else layers * whole)
-    logits = learnt * shape.vocabulary * _LOGITS
-    return _SLACK * (_resident(shape, quantize, lora, train) + activations + logits)
+    beside = _GRAPHED * adapter_parameters(shape, lora) if graphed else 0
+    kept = _kept(shape, quantize, lora, train, tokens, learnt, compiled)
+    return _SLACK * (_resident(shape, quantize, lora, train) + _expanded(shape, quantize) + kept + beside)
+
+
+def graph_memory(
+    shape: Shape,
+    quantize: QuantizeSettings,
+    lora: LoraSettings,
+    train: TrainSettings,
+    tokens: int,
+    learnt: int,
+    compiled: bool,
+) -> float:
+    """Bytes that the CUDA graph of a training step keeps for its replays, so that an evaluation cannot have them.
+
+    Args: as those of `training_memory`.
+    """
+    return _SLACK * (_kept(shape, quantize, lora, train, tokens, learnt, compiled) + _expanded(shape, quantize))
 
 
 def evaluation_memory(
-    shape: Shape, quantize: QuantizeSettings, lora: LoraSettings, train: TrainSettings, tokens: int, learnt: int
+    shape: Shape,
+    quantize: QuantizeSettings,
+    lora: LoraSettings,
+    train: TrainSettings,
+    tokens: int,
+    learnt: int,
+    held: float = 0,
 ) -> float:
     """Bytes at the peak of an evaluation amid training: of one layer at a time, and of the logits, for no gradient follows.
 
     Args:
         tokens: tokens of a batch, padding included.
         learnt: tokens of it that logits are computed for.
+        held: bytes that a CUDA graph keeps meanwhile.
     """
     activations = tokens * _kept_of_a_layer(shape, quantize, lora, compiled=False)
     logits = learnt * shape.vocabulary * _EVALUATED_LOGITS
-    return _SLACK * (_resident(shape, quantize, lora, train) + activations + logits)
+    return _SLACK * (_resident(shape, quantize, lora, train) + _expanded(shape, quantize) + activations + logits) + held
 
 
 def generation_memory(shape: Shape, quantize: QuantizeSettings, generate: GenerateSettings, prompt: int) -> float:
@@ -160,7 +185,24 @@ def _per_value(quantize: QuantizeSettings) -> int:
 def _resident(shape: Shape, quantize: QuantizeSettings, lora: LoraSettings, train: TrainSettings) -> float:
     """What stays throughout a training: weights, and the adapter with its gradients and the optimizer's states."""
     adapter = adapter_parameters(shape, lora) * (4 + 4 + _OPTIMIZER[train.optimizer])
-    return _weights(shape, quantize, train.fold_adapter) + _expanded(shape, quantize) + adapter
+    return _weights(shape, quantize, train.fold_adapter) + adapter
+
+
+def _kept(
+    shape: Shape,
+    quantize: QuantizeSettings,
+    lora: LoraSettings,
+    train: TrainSettings,
+    tokens: int,
+    learnt: int,
+    compiled: bool,
+) -> float:
+    """What a forward pass keeps for the backward pass, and its logits."""
+    whole = _kept_of_a_layer(shape, quantize, lora, compiled)
+    layers = shape.layers if lora.upper_layers is None else min(lora.upper_layers, shape.layers)
+    inputs = _per_value(quantize) * shape.hidden
+    activations = tokens * (whole + layers * inputs if train.gradient_checkpointing else layers * whole)
+    return activations + learnt * shape.vocabulary * _LOGITS
 
 
 def _kept_of_a_layer(shape: Shape, quantize: QuantizeSettings, lora: LoraSettings, compiled: bool) -> float:

@@ -7,7 +7,7 @@ from viggo_pipe.errors import InputError, one_line
 
 TRAINING = (
     "lower train.batch_size and raise train.accumulation in turn (at an evaluation: lower train.eval_batch_size), set "
-    "train.gradient_checkpointing to true, or quantize.bits to 4"
+    "train.gradient_checkpointing to true, train.cuda_graph to false, or quantize.bits to 4"
 )
 PREDICTION = "lower generate.batch_size, set generate.dequantize to false, or quantize.bits to 4"
 _WORDS = ("out of memory", "DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED", "not enough memory", "Cannot allocate memory")

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,7 +16,14 @@ from viggo_pipe.augmentation import augmented
 from viggo_pipe.base_model import BaseModel, find_base_model
 from viggo_pipe.collation import first_learnt, padded_length
 from viggo_pipe.dataset import read_splits
-from viggo_pipe.memory import adapter_parameters, evaluation_memory, generation_memory, shape_of, training_memory
+from viggo_pipe.memory import (
+    adapter_parameters,
+    evaluation_memory,
+    generation_memory,
+    graph_memory,
+    shape_of,
+    training_memory,
+)
 from viggo_pipe.packing import Pack, pack_rows
 from viggo_pipe.params import Params
 from viggo_pipe.prompt import Example, PromptEncoder
@@ -115,18 +123,14 @@ class Plan:
 
     def training_memory(self, batch_size: int) -> float:
         """Bytes at the peak of training with that many rows, or packs, a forward pass."""
-        params, (tokens, learnt) = self._params, self._item
-        compiled = params.train.compile and self._device.is_gpu
         return self._process(_TRAINING_PROCESS) + training_memory(
-            self._shape, params.quantize, params.lora, params.train, batch_size * tokens, batch_size * learnt, compiled
+            *self._pass(batch_size), compiled=self._compiled, graphed=self._graphed
         )
 
-    def evaluation_memory(self, batch_size: int) -> float:
-        """Bytes at the peak of an evaluation amid training with that many rows, or packs, a batch."""
-        params, (tokens, learnt) = self._params, self._item
-        return self._process(_TRAINING_PROCESS) + evaluation_memory(
-            self._shape, params.quantize, params.lora, params.train, batch_size * tokens, batch_size * learnt
-        )
+    def evaluation_memory(self, batch_size: int, trained: int) -> float:
+        """Bytes at the peak of an evaluation with that many rows, or packs, a batch, amid training with `trained` of them."""
+        held = graph_memory(*self._pass(trained), compiled=self._compiled) if self._graphed else 0
+        return self._process(_TRAINING_PROCESS) + evaluation_memory(*self._pass(batch_size), held=held)
 
     def generation_memory(self, batch_size: int) -> float:
         """Bytes at the peak of prediction with that many rows a batch."""
@@ -136,7 +140,7 @@ class Plan:
     def lines(self) -> Iterator[str]:
         """The plan, a line a subject."""
         params, train = self._params, self._params.train
-        training = max(self.training_memory(train.batch_size), self.evaluation_memory(train.eval_batch_size))
+        training = max(self.training_memory(train.batch_size), self.evaluation_memory(train.eval_batch_size, train.batch_size))
         generation = self.generation_memory(params.generate.batch_size)
         adapter = adapter_parameters(self._shape, params.lora)
         yield f"model: {self._shape.parameters:,} parameters in {params.quantize.bits} bits, and an adapter's {adapter:,}"
@@ -154,10 +158,11 @@ class Plan:
         params, train, generate = self._params, self._params.train, self._params.generate
         a_step = train.batch_size * train.accumulation
         smaller_weights = {"quantize.bits to 4": params.quantize.bits != 4}
+        sizes = [size for size in range(train.batch_size, 0, -1) if a_step % size == 0]
         yield from self._misfit(
             "training",
             self.training_memory,
-            [size for size in range(train.batch_size, 0, -1) if a_step % size == 0],
+            sizes,
             lambda size: f"train.batch_size to {size} and train.accumulation to {a_step // size}, as many rows a step",
             {
                 "train.gradient_checkpointing to true": not train.gradient_checkpointing,
@@ -167,10 +172,10 @@ class Plan:
         )
         yield from self._misfit(
             "evaluation",
-            self.evaluation_memory,
+            partial(self.evaluation_memory, trained=self._first_that_fits(self.training_memory, sizes) or sizes[-1]),
             _halvings(train.eval_batch_size),
             lambda size: f"train.eval_batch_size to {size}",
-            smaller_weights,
+            {"train.cuda_graph to false": self._graphed, **smaller_weights},
         )
         yield from self._misfit(
             "prediction",
@@ -192,14 +197,30 @@ class Plan:
 
         It has the `advice` for the first of them that fits; if none does, those of the `others` that can still be set.
         """
-        room = self._device.memory - (_CUDA if self._device.is_gpu else 0)
-        if memory(sizes[0]) <= room:
+        size = self._first_that_fits(memory, sizes)
+        if size == sizes[0]:
             return
-        size = next((size for size in sizes if memory(size) <= room), None)
         settings = [advice(size)] if size else [setting for setting, can_be_set in others.items() if can_be_set]
         needs, has = memory(sizes[0]) / _GB, self._device.memory / _GB
         advised = f"set {' or '.join(settings)}" if settings else "take a smaller base model"
         yield f"{what} needs about {needs:.1f} GB, but {self._device.name} has {has:.1f} GB: {advised}"
+
+    def _first_that_fits(self, memory: Callable[[int], float], sizes: Sequence[int]) -> int | None:
+        room = self._device.memory - (_CUDA if self._device.is_gpu else 0)
+        return next((size for size in sizes if memory(size) <= room), None)
+
+    def _pass(self, batch_size: int) -> tuple:
+        """What `memory` is asked about: the model, the settings, and the tokens of that many rows, or packs."""
+        params, (tokens, learnt) = self._params, self._item
+        return self._shape, params.quantize, params.lora, params.train, batch_size * tokens, batch_size * learnt
+
+    @property
+    def _compiled(self) -> bool:
+        return self._params.train.compile and self._device.is_gpu
+
+    @property
+    def _graphed(self) -> bool:
+        return self._params.train.cuda_graph and self._device.is_gpu
 
     def _process(self, on_a_cpu: float) -> float:
         return 0 if self._device.is_gpu else on_a_cpu

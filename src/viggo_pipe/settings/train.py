@@ -22,14 +22,14 @@ class TrainSettings(Section):
     and averaged (two runs whose seeds are less than that apart share members). `soup_rank`: of their average; null: the sum of
     theirs, which is exact. `loss_on`: the tokens that are learnt. `epochs` or `max_steps` (optimizer steps) is null.
     `pack_length`: tokens of a row that examples are packed into, a multiple of 8; null: one example a row, padded. `compile`:
-    compile the decoder layers, on a GPU. `cuda_graph`: launch a step's kernels at once, on a GPU. `fold_adapter`: multiply by
-    the sum of NF4 weights and adapter. `float8`: do so in 8 bits, on a GPU. `deterministic`: the same adapter at each run, on
-    a GPU too. `processes`: that train together, a GPU each, or a part of the CPU. `sharding`: each process holds the whole
-    model (null; DDP), or its part of each weight (full; FSDP). `batch_size`: rows a forward pass of one process.
-    `accumulation`: forward passes an optimizer step, which takes `processes` x `batch_size` x `accumulation` rows. `log_steps`:
-    optimizer steps that a point of the loss curve averages. `eval_steps`: optimizer steps between losses on validation; null:
-    once, at the end. `keep_best`: end with the weights that had the lowest such loss, not with the last ones. `warmup`:
-    optimizer steps, or below 1 a share of all.
+    compile the decoder layers, on a GPU. `cuda_graph`: launch a step's kernels at once, on a GPU: for small models and batches.
+    `fold_adapter`: multiply by the sum of NF4 weights and adapter. `float8`: do so in 8 bits, on a GPU. `deterministic`: the
+    same adapter at each run, on a GPU too. `processes`: that train together, a GPU each, or a part of the CPU. `sharding`: each
+    process holds the whole model (null; DDP), or its part of each weight (full; FSDP). `batch_size`: rows a forward pass of one
+    process. `accumulation`: forward passes an optimizer step, which takes `processes` x `batch_size` x `accumulation` rows.
+    `log_steps`: optimizer steps that a point of the loss curve averages. `eval_steps`: optimizer steps between losses on
+    validation; null: once, at the end. `keep_best`: end with the weights that had the lowest such loss, not with the last ones.
+    `warmup`: optimizer steps, or below 1 a share of all.
     """
 
     seed: NotNegative
