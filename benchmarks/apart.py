@@ -44,10 +44,13 @@ class Results:
     """The file `out`: `machine`, and under `methods` the figures of each, or its `error`.
 
     What it has of other methods stays, if it was measured on such a machine with such versions.
+
+    Args:
+        machine: as a process that measured describes it; this one sees GPUs only where it has imported torch.
     """
 
-    def __init__(self, out: Path):
-        self._out, self._content = out, {"machine": _machine(), "methods": {}}
+    def __init__(self, out: Path, machine: dict | None = None):
+        self._out, self._content = out, {"machine": machine or _machine(), "methods": {}}
         if out.exists():
             earlier = json.loads(out.read_text(encoding="utf-8"))
             if earlier["machine"] == self._content["machine"]:

@@ -52,10 +52,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/end_to_end.json"))
     options = parser.parse_args()
     params = changed(read_profile(options.params, options.viggo), generate={"split": options.split})
-    results = Results(options.out)
     for method in options.methods:
         with tempfile.TemporaryDirectory() as root:
-            results.add(method, measure(Workspace(changed(params, **METHODS[method]), Path(root))))
+            workspace = Workspace(changed(params, **METHODS[method]), Path(root))
+            figures = measure(workspace)
+            Results(options.out, workspace.measured("train")["machine"]).add(method, figures)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 import apart
 import clock
+import end_to_end
 import multi_gpu
 import pytest
 import yaml
@@ -90,6 +91,31 @@ def test_end_to_end(viggo_folder, tmp_path):
     parts = [figures[f"{stage}_seconds"] for stage in ("train", "predict", "score")]
     assert min(parts) > 0 and figures["seconds"] == pytest.approx(sum(parts), abs=0.2)
     assert figures["examples"] == 714 and figures["exact_match"] == 0
+
+
+def test_end_to_end_names_the_gpus_that_its_stages_saw(tmp_path, monkeypatch):
+    """Its own process does not import torch, and would see none."""
+    machine = {"processor": "a CPU", "gpus": ["a GPU"], "versions": {"torch": "2.13"}}
+
+    class Workspace:
+        def __init__(self, params, root):
+            pass
+
+        def run(self, *stages):
+            pass
+
+        def measured(self, stage):
+            return {"peak_memory_mib": 1, "machine": machine}
+
+        def metrics(self, name):
+            return {"examples": 1, "exact_match": 0.5}
+
+    monkeypatch.setattr(end_to_end, "Workspace", Workspace)
+    out = tmp_path / "out.json"
+    monkeypatch.setattr(sys, "argv", ["end_to_end.py", str(tmp_path), "--out", str(out)])
+    end_to_end.main()
+    found = json.loads(out.read_text(encoding="utf-8"))
+    assert found["machine"] == machine and list(found["methods"]) == list(end_to_end.METHODS)
 
 
 @pytest.mark.slow
