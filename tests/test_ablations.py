@@ -4,9 +4,8 @@ import json
 
 import ablations
 import pytest
-import yaml
 from imports import ROOT
-from tiny_model import write_tiny_mistral
+from tiny_profiles import tiny_sample_profile
 
 FIGURES = {"exact_match": 0.95, "probes": dict.fromkeys(ablations._PROBES, 0.9)}
 
@@ -33,22 +32,10 @@ def test_the_table_has_means_over_seeds_in_the_order_of_the_changes(tmp_path):
 
 @pytest.mark.slow
 def test_changes_are_measured_side_by_side_and_one_that_fails_keeps_none_back(tmp_path, monkeypatch, capsys):
-    write_tiny_mistral(tmp_path / "tiny-mistral")
-    content = yaml.safe_load((ROOT / "profiles/quickstart.yaml").read_text(encoding="utf-8"))
-    for section, keys in {
-        "dataset": {"sample": {"train": 20, "validation": 4, "test": 6, "seed": 0}},
-        "model": {"source": "local", "path": str(tmp_path / "tiny-mistral"), "sha256": None},
-        "tokenize": {"max_length": 256},
-        "lora": {"r": 4, "upper_layers": 1},
-        "generate": {"max_new_tokens": 8, "batch_size": 4},
-        "probe": {"rows": 2},
-        "score": {"bootstrap_resamples": 200},
-    }.items():
-        content[section] |= keys
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    profile = tiny_sample_profile(tmp_path)
     monkeypatch.setitem(ablations.CHANGES, "too long", {"tokenize": {"max_length": 2}})
     out = tmp_path / "results/ablations.json"
-    given = ["--params", str(tmp_path / "tiny.yaml"), "--out", str(out), "--root", str(tmp_path / "runs"), "--jobs", "2"]
+    given = ["--params", str(profile), "--out", str(out), "--root", str(tmp_path / "runs"), "--jobs", "2"]
     with pytest.raises(SystemExit, match="not measured: too long, seed 0"):
         ablations.main([*given, "--changes", "too long", ablations._AS_IT_IS, "learning rate 4e-3"])
     measured = json.loads(out.read_text())

@@ -12,10 +12,10 @@ import clock
 import end_to_end
 import multi_gpu
 import pytest
-import yaml
 from imports import ROOT
 from mistral_shape import write_shape
 from tiny_model import write_tiny_mistral
+from tiny_profiles import tiny_viggo_profile
 from transformers import AutoConfig
 
 from viggo_pipe.params import load_params
@@ -72,21 +72,7 @@ def test_generation_gives_every_reference(tiny_shape, viggo_folder, tmp_path):
 @pytest.mark.slow
 @pytest.mark.viggo
 def test_end_to_end(viggo_folder, tmp_path):
-    write_tiny_mistral(tmp_path / "tiny")
-    content = yaml.safe_load((ROOT / "profiles/smollm2-135m.yaml").read_text(encoding="utf-8"))
-    for section, keys in {
-        "dataset": {"train_share": 0.02},
-        "model": {"source": "local", "path": str(tmp_path / "tiny"), "sha256": None},
-        "tokenize": {"max_length": 400},
-        "augment": {"variants": 1},
-        "lora": {"r": 4, "upper_layers": 1},
-        "train": {"epochs": None, "max_steps": 2, "batch_size": 2, "eval_steps": None},
-        "generate": {"max_new_tokens": 2},
-        "score": {"bootstrap_resamples": 200},
-    }.items():
-        content[section] |= keys
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    given = (viggo_folder, "--params", tmp_path / "tiny.yaml", "--methods", "one adapter")
+    given = (viggo_folder, "--params", tiny_viggo_profile(tmp_path), "--methods", "one adapter")
     figures = run("end_to_end.py", *given, out=tmp_path / "out.json")["methods"]["one adapter"]
     parts = [figures[f"{stage}_seconds"] for stage in ("train", "predict", "score")]
     assert min(parts) > 0 and figures["seconds"] == pytest.approx(sum(parts), abs=0.2)

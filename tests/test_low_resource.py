@@ -4,35 +4,15 @@ import json
 
 import low_resource
 import pytest
-import yaml
-from imports import ROOT
-from tiny_model import write_tiny_mistral
+from tiny_profiles import tiny_sample_profile
 
 from viggo_pipe.errors import InputError
 
 
-@pytest.fixture
-def params(tmp_path):
-    """The file of a tiny profile of 20 training rows."""
-    content = yaml.safe_load((ROOT / "profiles/quickstart.yaml").read_text(encoding="utf-8"))
-    for section, keys in {
-        "dataset": {"sample": {"train": 20, "validation": 4, "test": 6, "seed": 0}},
-        "model": {"source": "local", "path": str(tmp_path / "tiny-mistral"), "sha256": None},
-        "tokenize": {"max_length": 256},
-        "lora": {"r": 4, "upper_layers": 1},
-        "generate": {"max_new_tokens": 8, "batch_size": 4},
-        "score": {"bootstrap_resamples": 200},
-    }.items():
-        content[section] |= keys
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    return tmp_path / "tiny.yaml"
-
-
 @pytest.mark.slow
-def test_a_curve_is_measured_and_gone_on_with(params, tmp_path):
-    write_tiny_mistral(tmp_path / "tiny-mistral")
+def test_a_curve_is_measured_and_gone_on_with(tmp_path):
     out = tmp_path / "results/curve.json"
-    given = ["--params", str(params), "--out", str(out), "--root", str(tmp_path / "runs")]
+    given = ["--params", str(tiny_sample_profile(tmp_path)), "--out", str(out), "--root", str(tmp_path / "runs")]
     low_resource.main([*given, "--shares", "0.25"])
     (first,) = json.loads(out.read_text())["runs"]
     low_resource.main([*given, "--shares", "1", "0.25"])

@@ -4,9 +4,8 @@ import json
 
 import pytest
 import seeds
-import yaml
 from imports import ROOT
-from tiny_model import write_tiny_mistral
+from tiny_profiles import tiny_viggo_profile
 
 from viggo_pipe.errors import InputError
 
@@ -26,23 +25,9 @@ def test_what_cannot_be_recorded_is_found_before_it_is_trained(tmp_path):
 @pytest.mark.slow
 @pytest.mark.viggo
 def test_each_seed_is_recorded_with_probes_seconds_and_hardware(viggo_folder, tmp_path):
-    write_tiny_mistral(tmp_path / "tiny-mistral")
-    content = yaml.safe_load((ROOT / "profiles/smollm2-135m.yaml").read_text(encoding="utf-8"))
-    for section, keys in {
-        "dataset": {"train_share": 0.02},
-        "model": {"source": "local", "path": str(tmp_path / "tiny-mistral"), "sha256": None},
-        "tokenize": {"max_length": 400},
-        "augment": {"variants": 1},
-        "lora": {"r": 4, "upper_layers": 1},
-        "train": {"soup_members": 2, "epochs": None, "max_steps": 2, "batch_size": 2, "eval_steps": None},
-        "generate": {"max_new_tokens": 2},
-        "probe": {"rows": 2},
-        "score": {"bootstrap_resamples": 200},
-    }.items():
-        content[section] |= keys
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    profile = tiny_viggo_profile(tmp_path)
     results = tmp_path / "results"
-    given = ["tiny", "--params", str(tmp_path / "tiny.yaml"), "--viggo", str(viggo_folder), "--split", "validation"]
+    given = ["tiny", "--params", str(profile), "--viggo", str(viggo_folder), "--split", "validation"]
     given += ["--results", str(results), "--root", str(tmp_path / "runs"), "--commit", "abc"]
 
     seeds.main([*given, "--seeds", "0"])
