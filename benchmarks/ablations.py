@@ -1,6 +1,6 @@
 """What a single change to a profile does on the validation split, by the pipeline's own stages.
 
-python benchmarks/ablations.py [--viggo FOLDER] [--changes "rank 128" ...] [--seeds 0 1 ...] [--jobs 4]
+python benchmarks/ablations.py [--viggo FOLDER] [--changes "two epochs" ...] [--seeds 0 1 ...] [--jobs 4]
 
 Each run trains one adapter, no soup; its figures are written as it ends, and called again, this goes on. At the end it prints
 the table of docs/quality.md. Several runs at once fill a GPU that one small model does not.
@@ -14,10 +14,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from workspace import Workspace, changed, read_profile
+from workspace import Params, Workspace, changed, common, positive, read_profile, read_runs, write_runs
 
 from viggo_pipe.errors import InputError
-from viggo_pipe.files import atomic_write
 from viggo_pipe.results import mean_and_spread
 
 _PROBES = ("unseen_names", "typing_slips", "lower_case", "no_punctuation")
@@ -47,31 +46,28 @@ _STAGES = ("fetch", "tokenize", "train", "predict-tuned", "predict-probes", "sco
 
 
 def measure(workspace: Workspace) -> dict[str, Any]:
-    """Run the stages; the scores on generate.split and on its probes, and what training came to."""
+    """Run the stages; the scores on generate.split and on its probes, and the machine."""
     workspace.run(*_STAGES)
-    training, probes = workspace.measured("train"), workspace.metrics("probes")
+    probes = workspace.metrics("probes")
     return {
         "exact_match": workspace.metrics("tuned")["exact_match"],
         "probes": {probe: probes[probe]["exact_match"] for probe in _PROBES},
-        "training_seconds": round(training["training_seconds"], 1),
-        "machine": training["machine"],
+        "machine": workspace.measured("train")["machine"],
     }
 
 
-def add_run(path: Path, change: str, seed: int, figures: dict[str, Any]) -> None:
+def add_run(path: Path, params: Params, change: str, seed: int, figures: dict[str, Any]) -> None:
     """Put a run into the file, in place of an earlier one of its change and seed."""
-    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    content.setdefault(change, {})[str(seed)] = figures
-    with atomic_write(path) as file:
-        json.dump({name: content[name] for name in CHANGES if name in content}, file, indent=2)
-        file.write("\n")
+    runs = read_runs(path, params) or {}
+    runs.setdefault(change, {})[str(seed)] = figures
+    write_runs(path, params, {name: runs[name] for name in CHANGES if name in runs})
 
 
 def table(path: Path) -> list[str]:
     """The lines of a Markdown table: exact match, a line a change, the mean over its seeds and their spread."""
     columns = ("validation", *(probe.replace("_", " ") for probe in _PROBES), "seeds")
     lines = [f"| change | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    for change, by_seed in json.loads(path.read_text(encoding="utf-8")).items():
+    for change, by_seed in json.loads(path.read_text(encoding="utf-8"))["runs"].items():
         runs = list(by_seed.values())
         cells = [mean_and_spread([run["exact_match"] for run in runs])]
         cells += [f"{100 * statistics.fmean(run['probes'][probe] for run in runs):.1f}" for probe in _PROBES]
@@ -83,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the arguments and measure each change with each seed.
 
     Raises:
-        InputError: a change makes the params invalid.
+        InputError: a change makes the params invalid, or the file has runs with other ones.
         SystemExit: a stage failed; what others came to is written.
     """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -93,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--params", type=Path, default=Path("profiles/smollm2-135m.yaml"))
     parser.add_argument("--changes", nargs="+", choices=CHANGES, default=list(CHANGES), metavar="CHANGE", help="; ".join(CHANGES))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--jobs", type=int, default=1, help="runs at once")
+    parser.add_argument("--jobs", type=positive(int), default=1, help="runs at once")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/ablations.json"))
     parser.add_argument("--root", type=Path, default=Path("runs/ablations"), help="where the stages run")
     options = parser.parse_args(arguments)
@@ -103,15 +99,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for change in options.changes:
             sections = {**CHANGES[change], "train": {**CHANGES[change].get("train", {}), "seed": seed}}
             planned[change, seed] = Workspace(changed(params, **sections), options.root)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
+    setting = common(params)
+    read_runs(options.out, setting)  # before minutes are spent
     failed = []
     with ThreadPoolExecutor(options.jobs) as pool:
         running = {pool.submit(measure, workspace): run for run, workspace in planned.items()}
-        for done in as_completed(running):
-            if done.exception() is None:
-                add_run(options.out, *running[done], done.result())
-            else:  # which the stage has explained
-                failed.append("{}, seed {}".format(*running[done]))
+        try:
+            for done in as_completed(running):
+                if isinstance(done.exception(), SystemExit):  # of a stage that has said why
+                    failed.append("{}, seed {}".format(*running[done]))
+                else:
+                    add_run(options.out, setting, *running[done], done.result())
+        except BaseException:  # Ctrl-C: what has not begun is not to begin
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     if options.out.exists():
         print("\n".join(table(options.out)))
     if failed:

@@ -8,22 +8,20 @@ smaller, up to 20 times: then 5% of the rows, and all of them, are trained on fo
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from workspace import Workspace, changed, read_profile
+from workspace import Params, Workspace, changed, common, positive, read_profile, read_runs, write_runs
 
 from viggo_pipe.errors import InputError
-from viggo_pipe.files import atomic_write
 
 _SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 1.0)
 _MOST_REPEATED = 20
 _SCORES = ("exact_match", "exact_match_low", "exact_match_high", "slot_f1", "examples")
 
 
-def measure(params: dict[str, dict[str, Any]], share: float, seed: int, root: Path) -> dict[str, Any]:
+def measure(params: Params, share: float, seed: int, root: Path) -> dict[str, Any]:
     """Train on `share` of the rows, both drawn and trained with `seed`; the scores on generate.split."""
     variants = round(params["augment"]["variants"] * min(1 / share, _MOST_REPEATED))
     workspace = Workspace(
@@ -47,22 +45,11 @@ def measure(params: dict[str, dict[str, Any]], share: float, seed: int, root: Pa
     }
 
 
-def add_run(path: Path, params: dict[str, dict[str, Any]], run: dict[str, Any]) -> None:
+def add_run(path: Path, params: Params, run: dict[str, Any]) -> None:
     """Put `run` into the file, in place of an earlier one of its share and seed."""
-    runs = {(old["share"], old["seed"]): old for old in _read(path, params)}
+    runs = {(old["share"], old["seed"]): old for old in read_runs(path, params) or ()}
     runs[run["share"], run["seed"]] = run
-    with atomic_write(path) as file:
-        json.dump({"params": params, "runs": [runs[key] for key in sorted(runs)]}, file, indent=2, sort_keys=True)
-        file.write("\n")
-
-
-def _read(path: Path, params: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if content["params"] != params:
-        raise InputError(f"{path} was measured with other params; name another file by --out, or delete it")
-    return content["runs"]
+    write_runs(path, params, [runs[key] for key in sorted(runs)])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -76,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--viggo", type=Path, help="the folder of ViGGO's CSV files; without it they come from the profile's source"
     )
     parser.add_argument("--params", type=Path, default=Path("profiles/smollm2-135m.yaml"))
-    parser.add_argument("--shares", type=float, nargs="+", default=_SHARES)
+    parser.add_argument("--shares", type=positive(float), nargs="+", default=_SHARES)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--members", type=int, default=1, help="train.soup_members: more take so many times as long")
     parser.add_argument("--split", choices=("validation", "test"), default="validation", help="test: for the final figures alone")
@@ -86,22 +73,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     params = changed(
         read_profile(options.params, options.viggo), train={"soup_members": options.members}, generate={"split": options.split}
     )
-    setting = _setting(params)
-    _read(options.out, setting)  # before minutes are spent
+    setting = common(params, "train_share", "train_share_seed")
+    read_runs(options.out, setting)  # before minutes are spent
     for seed in options.seeds:
         for share in options.shares:
             run = measure(params, share, seed, options.root)
             add_run(options.out, setting, run)
             print(f"{share:.0%}, seed {seed}: {run['rows']:,} rows, exact match {run['exact_match']:.3f}", flush=True)
-
-
-def _setting(params: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """What the runs of a file have in common, but for where the files lay."""
-    setting = {name: dict(keys) for name, keys in params.items() if name != "runtime"}
-    for section, keys in {"dataset": ("source", "path", "train_share", "train_share_seed"), "train": ("seed",)}.items():
-        for key in keys:
-            del setting[section][key]
-    return setting
 
 
 if __name__ == "__main__":

@@ -3,19 +3,26 @@
 Each stage is a process of its own, as under `dvc repro`, so that the seconds and the memory that it measures are its own.
 """
 
+import argparse
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from viggo_pipe.dvc_files import read_metrics
+from viggo_pipe.errors import InputError
+from viggo_pipe.files import atomic_write
 from viggo_pipe.params import SECTIONS, load_params
 from viggo_pipe.resume import input_digest
 
+Params = dict[str, dict[str, Any]]  # sections of params.yaml
+Number = TypeVar("Number", int, float)
 _PROJECT = Path(__file__).parents[1]
 _SCRIPTS = {
     "fetch": ("fetch_dataset.py",),
@@ -31,7 +38,7 @@ _SCRIPTS = {
 }
 
 
-def read_profile(path: Path, viggo: Path | None = None) -> dict[str, dict[str, Any]]:
+def read_profile(path: Path, viggo: Path | None = None) -> Params:
     """The sections of a params file, its paths made absolute; with `viggo`, the dataset is the CSV files in that folder.
 
     Raises:
@@ -47,9 +54,50 @@ def read_profile(path: Path, viggo: Path | None = None) -> dict[str, dict[str, A
     return sections
 
 
-def changed(params: dict[str, dict[str, Any]], **sections: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def changed(params: Params, **sections: dict[str, Any]) -> Params:
     """`params` with other values for some keys: `changed(params, train={"seed": 4})`."""
     return {name: keys | sections.get(name, {}) for name, keys in params.items()}
+
+
+def common(params: Params, *of_dataset: str) -> Params:
+    """What the runs of a file of results have in common: not the seed, where the files lay, and the keys `of_dataset`."""
+    setting = {name: dict(keys) for name, keys in params.items() if name != "runtime"}
+    for section, keys in {"dataset": ("source", "path", *of_dataset), "train": ("seed",)}.items():
+        for key in keys:
+            del setting[section][key]
+    return setting
+
+
+def read_runs(path: Path, params: Params) -> Any:
+    """The runs that a file of results has, or None if there is no file.
+
+    Raises:
+        InputError: they were made with other params than `params`.
+    """
+    if not path.exists():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if content.get("params") != params:
+        raise InputError(f"{path} was measured with other params; name another file by --out, or delete it")
+    return content["runs"]
+
+
+def write_runs(path: Path, params: Params, runs: Any) -> None:
+    """Write a file that `read_runs` reads."""
+    with atomic_write(path) as file:
+        json.dump({"params": params, "runs": runs}, file, indent=2)
+        file.write("\n")
+
+
+def positive(kind: type[Number]) -> Callable[[str], Number]:
+    """What argparse reads a number above 0 with."""
+
+    def number(text: str) -> Number:
+        if kind(text) <= 0:
+            raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        return kind(text)
+
+    return number
 
 
 class Workspace:
@@ -62,7 +110,7 @@ class Workspace:
         InputError: the params are not valid.
     """
 
-    def __init__(self, params: dict[str, dict[str, Any]], root: Path):
+    def __init__(self, params: Params, root: Path):
         root.mkdir(parents=True, exist_ok=True)
         file = root / "params.yaml"
         file.write_text(yaml.safe_dump(params), encoding="utf-8")

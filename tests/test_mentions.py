@@ -15,6 +15,11 @@ ALL = STORES_AND_SYSTEMS | set(CLOSED_VALUES["platforms"])
         ("Ancient Cities? From Uncasual Games?", set()),
         ("It is on Steam, but neither for Mac nor for Linux.", STORES_AND_SYSTEMS),
         ("a ps4 or PS5 exclusive", {"PlayStation"}),
+        ("Final Fantasy VII is a new game, yes? Isn't it on Tony's team III?", {"available_on_steam"}),  # "team" may be Steam
+        ("XboxOne, PSVita and NintendoSwitch", {"Xbox", "PlayStation", "Nintendo", "Nintendo Switch"}),
+        ("a Game Boy or N64 game", {"Nintendo"}),
+        ("for P.C. (Win10) and OS X", {"PC", "has_mac_release"}),
+        ("\uff30\uff33\uff14", {"PlayStation"}),  # PS4 in full width
         ("PC-only", {"PC"}),
         ("on the Nintendo Switch", {"Nintendo", "Nintendo Switch"}),
         ("for the PlaySttaion, the Xbx and Liunx", {"PlayStation", "Xbox", "has_linux_release"}),  # mistyped

@@ -4,34 +4,46 @@ Of ViGGO's 5,103 training rows, all that are about Steam, Linux, a Mac or a plat
 """
 
 import re
+import unicodedata
+from itertools import pairwise
 
 from rapidfuzz.distance import OSA
 
-# By boolean attribute, and by platform: ViGGO's word first, then other ones that people use.
+# By boolean attribute, and by platform: ViGGO's word, which may be mistyped, and other ones that people use.
 _WORDS = {
-    "available_on_steam": ("steam",),
-    "has_linux_release": ("linux", "ubuntu", "debian"),
+    "available_on_steam": ("steam", "steamos"),
+    "has_linux_release": ("linux", "ubuntu", "debian", "steamos"),
     "has_mac_release": ("mac", "macos", "macintosh", "macbook", "apple", "osx"),
-    "PlayStation": ("playstation", "station", "ps", "psp", "psn", "psx", "vita", "sony"),
-    "Xbox": ("xbox", "box"),
-    "Nintendo": ("nintendo", "nes", "snes", "wii", "gamecube", "gameboy", "ds", "switch"),
+    "PlayStation": ("playstation", "ps", "psp", "psn", "psx", "psvr", "psone", "vita", "sony"),
+    "Xbox": ("xbox", "xbone"),
+    "Nintendo": ("nintendo", "nes", "snes", "n64", "wii", "gamecube", "gameboy", "gba", "ds", "famicom", "switch"),
     "Nintendo Switch": ("switch",),
-    "PC": ("pc", "computer", "desktop", "laptop", "windows"),
+    "PC": ("pc", "pcvr", "computer", "desktop", "laptop", "windows", "win10", "win11"),
 }
-_LONG = 7  # letters, from which on a word is known with two slips, and not with one alone
+_MISTYPED, _TWICE = 3, 7  # letters, from which on a word is known with one slip, and with two
 
 
 def unmentioned(sentence: str) -> frozenset[str]:
-    """The boolean attributes and the platforms of which `sentence` says nothing, not even mistyped."""
+    """The boolean attributes and the platforms that no word of `sentence` is, or resembles."""
     words = _words(sentence)
-    return frozenset(what for what, known in _WORDS.items() if not any(_is_close(word, one) for word in words for one in known))
+    return frozenset(
+        what
+        for what, (own, *others) in _WORDS.items()
+        if words.isdisjoint(others) and not any(_resembles(word, own) for word in words)
+    )
 
 
 def _words(sentence: str) -> set[str]:
-    words = re.findall(r"[^\W\d_]+", sentence.casefold())  # "PS4" is "ps"
-    return {*words, *(word.removesuffix("s") for word in words)}
+    """Words, and what they are without digits and a plural's s; those of "XboxOne" or "onSteam" too, and "game boy" as one."""
+    sentence = unicodedata.normalize("NFKC", sentence)
+    whole = re.findall(r"[^\W_]+", sentence.casefold())
+    letters = re.findall(r"[^\W\d_]+", sentence.casefold())
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", sentence)
+    apart = re.findall(r"[^\W\d_]+", parted.casefold())
+    words = {*whole, *letters, *apart, *map("".join, pairwise(letters))}
+    return words | {word.removesuffix("s") for word in words}
 
 
-def _is_close(word: str, known: str) -> bool:
-    slips = 0 if len(known) < 3 else 1 if len(known) < _LONG else 2
-    return OSA.distance(word, known, score_cutoff=slips) <= slips
+def _resembles(word: str, own: str) -> bool:
+    slips = (len(own) >= _MISTYPED) + (len(own) >= _TWICE)
+    return OSA.distance(word, own, score_cutoff=slips) <= slips
