@@ -19,7 +19,6 @@ from workspace import Params, Workspace, changed, common, positive, read_profile
 from viggo_pipe.errors import InputError
 from viggo_pipe.results import mean_and_spread
 
-_PROBES = ("unseen_names", "typing_slips", "lower_case", "no_punctuation")
 _AS_IT_IS = "the profile, one adapter"
 CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     _AS_IT_IS: {},
@@ -48,10 +47,9 @@ _STAGES = ("fetch", "tokenize", "train", "predict-tuned", "predict-probes", "sco
 def measure(workspace: Workspace) -> dict[str, Any]:
     """Run the stages; the scores on generate.split and on its probes, and the machine."""
     workspace.run(*_STAGES)
-    probes = workspace.metrics("probes")
     return {
         "exact_match": workspace.metrics("tuned")["exact_match"],
-        "probes": {probe: probes[probe]["exact_match"] for probe in _PROBES},
+        "probes": {probe: scores["exact_match"] for probe, scores in workspace.metrics("probes").items()},
         "machine": workspace.measured("train")["machine"],
     }
 
@@ -65,12 +63,15 @@ def add_run(path: Path, params: Params, change: str, seed: int, figures: dict[st
 
 def table(path: Path) -> list[str]:
     """The lines of a Markdown table: exact match, a line a change, the mean over its seeds and their spread."""
-    columns = ("validation", *(probe.replace("_", " ") for probe in _PROBES), "seeds")
+    measured = {
+        change: list(by_seed.values()) for change, by_seed in json.loads(path.read_text(encoding="utf-8"))["runs"].items()
+    }
+    probes = next(iter(measured.values()))[0]["probes"]
+    columns = ("validation", *(probe.replace("_", " ") for probe in probes), "seeds")
     lines = [f"| change | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    for change, by_seed in json.loads(path.read_text(encoding="utf-8"))["runs"].items():
-        runs = list(by_seed.values())
+    for change, runs in measured.items():
         cells = [mean_and_spread([run["exact_match"] for run in runs])]
-        cells += [f"{100 * statistics.fmean(run['probes'][probe] for run in runs):.1f}" for probe in _PROBES]
+        cells += [f"{100 * statistics.fmean(run['probes'][probe] for run in runs):.1f}" for probe in probes]
         lines.append(f"| {change} | {' | '.join(cells)} | {len(runs)} |")
     return lines
 

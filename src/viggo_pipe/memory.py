@@ -123,8 +123,8 @@ def training_memory(
         graphed: whether `train.cuda_graph` does.
     """
     beside = _GRAPHED * adapter_parameters(shape, lora) if graphed else 0
-    kept = _kept(shape, quantize, lora, train, tokens, learnt, compiled)
-    return _SLACK * (_resident(shape, quantize, lora, train) + _expanded(shape, quantize) + kept + beside)
+    resident = _resident(shape, quantize, lora, train)
+    return _SLACK * (resident + beside) + graph_memory(shape, quantize, lora, train, tokens, learnt, compiled)
 
 
 def graph_memory(
@@ -136,11 +136,17 @@ def graph_memory(
     learnt: int,
     compiled: bool,
 ) -> float:
-    """Bytes that the CUDA graph of a training step keeps for its replays, so that an evaluation cannot have them.
+    """Bytes that come and go with a training step: what a forward pass keeps for the backward pass, and its logits.
+
+    A CUDA graph keeps them for its replays, so that an evaluation cannot have them.
 
     Args: as those of `training_memory`.
     """
-    return _SLACK * (_kept(shape, quantize, lora, train, tokens, learnt, compiled) + _expanded(shape, quantize))
+    whole = _kept_of_a_layer(shape, quantize, lora, compiled)
+    layers = shape.layers if lora.upper_layers is None else min(lora.upper_layers, shape.layers)
+    inputs = _per_value(quantize) * shape.hidden
+    activations = tokens * (whole + layers * inputs if train.gradient_checkpointing else layers * whole)
+    return _SLACK * (activations + learnt * shape.vocabulary * _LOGITS + _expanded(shape, quantize))
 
 
 def evaluation_memory(
@@ -186,23 +192,6 @@ def _resident(shape: Shape, quantize: QuantizeSettings, lora: LoraSettings, trai
     """What stays throughout a training: weights, and the adapter with its gradients and the optimizer's states."""
     adapter = adapter_parameters(shape, lora) * (4 + 4 + _OPTIMIZER[train.optimizer])
     return _weights(shape, quantize, train.fold_adapter) + adapter
-
-
-def _kept(
-    shape: Shape,
-    quantize: QuantizeSettings,
-    lora: LoraSettings,
-    train: TrainSettings,
-    tokens: int,
-    learnt: int,
-    compiled: bool,
-) -> float:
-    """What a forward pass keeps for the backward pass, and its logits."""
-    whole = _kept_of_a_layer(shape, quantize, lora, compiled)
-    layers = shape.layers if lora.upper_layers is None else min(lora.upper_layers, shape.layers)
-    inputs = _per_value(quantize) * shape.hidden
-    activations = tokens * (whole + layers * inputs if train.gradient_checkpointing else layers * whole)
-    return activations + learnt * shape.vocabulary * _LOGITS
 
 
 def _kept_of_a_layer(shape: Shape, quantize: QuantizeSettings, lora: LoraSettings, compiled: bool) -> float:
