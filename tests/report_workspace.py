@@ -42,7 +42,9 @@ def dataset_settings(**changes) -> DatasetSettings:
 MODEL = ModelSettings(
     source="hub", repo="mistralai/Mistral-7B-v0.1", revision="0" * 40, package=None, file=None, sha256=None, path=None
 )
-GENERATE = GenerateSettings(split="test", constrain=True, batch_size=1, cuda_graph=False, dequantize=False, max_new_tokens=1)
+GENERATE = GenerateSettings(
+    split="test", constrain=True, alternatives=None, batch_size=1, cuda_graph=False, dequantize=False, max_new_tokens=1
+)
 
 
 def write_workspace(folder: Path, rows=ROWS) -> None:

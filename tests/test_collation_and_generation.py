@@ -74,7 +74,13 @@ def test_batches_of_any_size_give_the_same_text_in_order(tiny_parts):
             encoder,
             SENTENCES,
             GenerateSettings(
-                split="test", constrain=False, batch_size=size, cuda_graph=False, dequantize=False, max_new_tokens=12
+                split="test",
+                constrain=False,
+                alternatives=None,
+                batch_size=size,
+                cuda_graph=False,
+                dequantize=False,
+                max_new_tokens=12,
             ),
             on_batch=lambda answers, tokens: seen.append(len(answers)),
         )
@@ -99,7 +105,7 @@ def test_generation_stops_at_eos_and_at_the_end_of_a_line(tiny_parts, monkeypatc
 
         monkeypatch.setattr(model.lm_head, "forward", scripted)
         settings = GenerateSettings(
-            split="test", constrain=False, batch_size=1, cuda_graph=False, dequantize=False, max_new_tokens=20
+            split="test", constrain=False, alternatives=None, batch_size=1, cuda_graph=False, dequantize=False, max_new_tokens=20
         )
         assert generate_answers(model, tokenizer, encoder, ["Hm."], settings) == [expected]
         assert len(list(calls)) >= 20

@@ -19,7 +19,13 @@ def constraint(tiny_parts):
 
 def answers(tiny_parts, constraint, batch_size, max_new_tokens=150):
     settings = GenerateSettings(
-        split="test", constrain=True, batch_size=batch_size, cuda_graph=False, dequantize=False, max_new_tokens=max_new_tokens
+        split="test",
+        constrain=True,
+        alternatives=None,
+        batch_size=batch_size,
+        cuda_graph=False,
+        dequantize=False,
+        max_new_tokens=max_new_tokens,
     )
     return generate_answers(*tiny_parts, [row["sentence"] for row in ROWS["test"]], settings, constraint)
 
@@ -55,7 +61,7 @@ def test_a_model_keeps_to_the_grammar_as_little_as_it_is_made_to(tiny_parts, con
 
     monkeypatch.setattr(model.lm_head, "forward", scripted)
     settings = GenerateSettings(
-        split="test", constrain=True, batch_size=1, cuda_graph=False, dequantize=False, max_new_tokens=150
+        split="test", constrain=True, alternatives=None, batch_size=1, cuda_graph=False, dequantize=False, max_new_tokens=150
     )
     assert generate_answers(model, tokenizer, encoder, [row["sentence"]], settings, constraint) == [row["meaning_representation"]]
 

@@ -1,4 +1,4 @@
-"""Batched greedy generation."""
+"""Batched generation: greedy, and with alternatives where they are asked for."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
@@ -6,6 +6,7 @@ from itertools import repeat
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from viggo_pipe.alternatives import Explorer, answers_with_alternatives, log_probabilities
 from viggo_pipe.collation import pad, padded_length
 from viggo_pipe.constrained_decoding import Constraint, GrammarProcessor
 from viggo_pipe.decoding import GraphedDecoder
@@ -27,8 +28,9 @@ def generate_answers(
 ) -> list[str]:
     """Generate the first line that `model` writes after the prompt of each of `sentences`, in their order.
 
-    Decoding is greedy and stops a sentence at EOS, at the end of a line, or after `max_new_tokens`. Batches are made of
-    prompts of like length, so that little is padding.
+    Decoding is greedy and stops a sentence at EOS, at the end of a line, or after `max_new_tokens`. With
+    `settings.alternatives`, what else `constraint` admits and is that likely is decoded too, and the answer that the model
+    gives the highest probability is taken. Batches are made of prompts of like length, so that little is padding.
 
     Args:
         constraint: what answers are held to; None: any text.
@@ -57,19 +59,66 @@ def generate_answers(
     sentences_to_do = [[sentences[index] for index in chosen] for chosen in to_do]
     grammars = repeat(None) if constraint is None else constraint.processors(sentences_to_do)
     for chosen, grammar in zip(to_do, grammars):  # noqa: B905 (repeat has no end)
-        batch = pad([prompts[index] for index in chosen], tokenizer.pad_token_id, "left")
-        generated = decode(batch["input_ids"], batch["attention_mask"], grammar)
-        if grammar is not None:
-            generated = grammar.finish(generated)
-        batch_answers = {index: encoder.decode(ids) for index, ids in zip(chosen, generated, strict=True)}
+        batch = _Batch(decode, [prompts[index] for index in chosen], tokenizer.pad_token_id)
+        if settings.alternatives is None or constraint is None:
+            texts = [encoder.decode(ids) for ids in batch.answers(range(len(chosen)), grammar)]
+        else:
+            asked = [sentences[index] for index in chosen]
+            texts = _likeliest(model, encoder, batch, asked, settings.alternatives, constraint, grammar)
+        batch_answers = dict(zip(chosen, texts, strict=True))
         answers |= batch_answers
-        on_batch(batch_answers, sum(token != tokenizer.pad_token_id for ids in generated for token in ids))
+        on_batch(batch_answers, batch.tokens)
     return [answers[index] for index in range(len(prompts))]
+
+
+Processor = GrammarProcessor | Explorer
+_Decode = Callable[[torch.Tensor, torch.Tensor, Processor | None], list[list[int]]]
+
+
+class _Batch:
+    """Prompts of like length, and how many tokens have been generated after them."""
+
+    def __init__(self, decode: _Decode, prompts: Sequence[list[int]], pad_token_id: int):
+        self.tokens = 0
+        self._decode, self._prompts, self._pad_token_id = decode, prompts, pad_token_id
+
+    def answers(self, rows: Sequence[int], processor: Processor | None) -> list[list[int]]:
+        """The ids that follow the prompts of `rows`, held to `processor`."""
+        batch = pad([self._prompts[row] for row in rows], self._pad_token_id, "left")
+        generated = self._decode(batch["input_ids"], batch["attention_mask"], processor)
+        if processor is not None:
+            generated = processor.finish(generated)
+        self.tokens += sum(token != self._pad_token_id for ids in generated for token in ids)
+        return generated
+
+
+def _likeliest(
+    model: PreTrainedModel,
+    encoder: PromptEncoder,
+    batch: _Batch,
+    sentences: Sequence[str],
+    least: float,
+    constraint: Constraint,
+    grammar: GrammarProcessor,
+) -> list[str]:
+    """The answer to each of `sentences`, which `batch` has the prompts of, that `model` gives the highest probability."""
+
+    def grammar_of(rows: Sequence[int]) -> GrammarProcessor:
+        return next(constraint.processors([[sentences[row] for row in rows]]))
+
+    tokenizer = encoder.tokenizer
+    found = answers_with_alternatives(batch.answers, grammar, grammar_of, len(sentences), least, tokenizer.eos_token_id)
+    texts = [list(dict.fromkeys(map(encoder.decode, of_row))) for of_row in found]
+    several = [(row, text) for row, of_row in enumerate(texts) if len(of_row) > 1 for text in of_row]
+    examples = [encoder.example(sentences[row], text) for row, text in several]
+    scores = dict(zip(several, log_probabilities(model, examples, tokenizer.pad_token_id), strict=True))
+    # The first of the best ones: the greedy one where it is as good.
+    return [max(of_row, key=lambda text, row=row: scores.get((row, text), 0.0)) for row, of_row in enumerate(texts)]
 
 
 def _decoder(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ends: list[int], settings: GenerateSettings, longest: int
-) -> Callable[[torch.Tensor, torch.Tensor, GrammarProcessor | None], list[list[int]]]:
+) -> _Decode:
     """What decodes a batch of prompts, of at most `longest` tokens, that are padded on the left."""
     if settings.cuda_graph and model.device.type == "cuda":
         rows, length = settings.batch_size, padded_length(longest) + settings.max_new_tokens
@@ -85,7 +134,7 @@ def _decoder(
         pad_token_id=tokenizer.pad_token_id,
     )
 
-    def decode(ids: torch.Tensor, mask: torch.Tensor, grammar: GrammarProcessor | None) -> list[list[int]]:
+    def decode(ids: torch.Tensor, mask: torch.Tensor, grammar: Processor | None) -> list[list[int]]:
         output = model.generate(
             input_ids=ids.to(model.device),
             attention_mask=mask.to(model.device),

@@ -37,6 +37,7 @@ class Parser:
         if adapter is not None:
             prompt = adapter_prompt(adapter)
         base = find_base_model(model)
+        self._tuned = adapter is not None
         self._tokenizer = load_tokenizer(base)
         self._encoder = PromptEncoder(self._tokenizer, prompt)
         self._model = load_model(base, quantize)
@@ -56,6 +57,8 @@ class Parser:
             InputError: a sentence is too long, memory does not suffice, or the training rows are missing, whose names
                 `constrain` admits.
         """
+        if not self._tuned:  # it guesses: of what it could have said there is no end
+            settings = settings.model_copy(update={"alternatives": None})
         with naming_settings(PREDICTION):
             if settings.dequantize:
                 dequantize(self._model)

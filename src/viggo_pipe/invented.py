@@ -98,13 +98,14 @@ ADJECTIVES = (
     "serious", "silly", "slow", "solid", "special", "strange", "stressful", "sweet", "tedious", "tense", "terrible", "tough",
     "unique", "unusual", "violent", "weird", "well made", "wonderful",
     # Of several words, as some of the references' are; the first of them is an adjective itself in some.
-    "action packed", "award winning", "badly written", "bare bones", "beautifully drawn", "button-mashing", "critically acclaimed",
-    "crystal clear", "cutting edge", "dead easy", "dirt cheap", "down to earth", "family friendly", "full blown", "half finished",
-    "hand-drawn", "hard to master", "heart breaking", "high quality", "highly rated", "jaw dropping", "laid back",
-    "light-hearted", "long running", "low budget", "mind blowing", "nerve-racking", "old fashioned", "old school", "one of a kind",
-    "open ended", "over the top", "poorly received", "razor sharp", "really long", "rock solid", "run of the mill", "second rate",
-    "slow-burning", "spot on", "state of the art", "story-driven", "thought provoking", "time consuming", "top notch",
-    "visually stunning", "well known", "well-written", "wide open", "wildly popular", "world class",
+    "action packed", "award winning", "badly written", "bare bones", "beautifully drawn", "button-mashing",
+    "critically acclaimed", "crystal clear", "cutting edge", "dead easy", "dirt cheap", "down to earth", "family friendly",
+    "full blown", "half finished", "hand-drawn", "hard to master", "heart breaking", "high quality", "highly rated",
+    "jaw dropping", "laid back", "light-hearted", "long running", "low budget", "mind blowing", "nerve-racking", "old fashioned",
+    "old school", "one of a kind", "open ended", "over the top", "poorly received", "razor sharp", "really long", "rock solid",
+    "run of the mill", "second rate", "slow-burning", "spot on", "state of the art", "story-driven", "thought provoking",
+    "time consuming", "top notch", "visually stunning", "well known", "well-written", "wide open", "wildly popular",
+    "world class",
 )  # fmt: skip
 _LETTERS = "ABDGHKMNRSTVXZ"
 _NUMERALS = ("2", "3", "4", "5", "II", "III", "IV", "64", "XIII")

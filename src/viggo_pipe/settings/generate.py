@@ -1,20 +1,31 @@
-"""params.yaml, section `generate`: which split is predicted, and greedy decoding's limits."""
+"""params.yaml, section `generate`: which split is predicted, and how answers are decoded."""
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from viggo_pipe.settings.section import Flag, Positive, Section
+from pydantic import BeforeValidator, Field, model_validator
+
+from viggo_pipe.settings.section import Flag, Positive, Section, no_flag
 
 
 class GenerateSettings(Section):
     """`split`: validation for choosing, test for the final figure. `constrain`: hold answers to ViGGO's grammar.
 
+    `alternatives`: answers that begin with at least this probability are found, and the one that the model gives the highest
+    probability is taken; null: the greedy one. The base model's is greedy anyway.
     `batch_size`: sentences. `max_new_tokens`: per sentence. `cuda_graph`: decode by CUDA graphs, on a GPU.
     `dequantize`: expand 4-bit weights to 16 bits once, which takes four times their memory.
     """
 
     split: Literal["train", "validation", "test"]
     constrain: Flag
+    alternatives: Annotated[float, BeforeValidator(no_flag), Field(gt=0, lt=1)] | None
     batch_size: Positive
     cuda_graph: Flag
     dequantize: Flag
     max_new_tokens: Positive
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.alternatives is not None and not self.constrain:
+            raise ValueError("alternatives needs constrain: it is under a grammar that greedy decoding misses better answers")
+        return self
