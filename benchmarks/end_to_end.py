@@ -14,6 +14,7 @@ from apart import Results, alone
 from workspace import Workspace, changed, read_profile
 
 _STAGES = {"train": "train", "predict": "predict-tuned", "score": "score-tuned"}
+_WITHOUT_IMPORTS = {"train": "training", "predict-tuned": "generation"}
 METHODS = {
     "as the profile has it": {},
     "not compiled": {"train": {"compile": False}},
@@ -32,10 +33,13 @@ def measure(workspace: Workspace) -> dict[str, float]:
             workspace.run(stage)
             seconds[name] = time.perf_counter() - started
     memory = [workspace.measured(stage) for stage in _STAGES.values()]
+    steps, generation = (workspace.measured(stage)[f"{what}_seconds"] for stage, what in _WITHOUT_IMPORTS.items())
     metrics = workspace.metrics("tuned")
     return {
         "seconds": round(sum(seconds.values()), 1),
         **{f"{name}_seconds": round(taken, 1) for name, taken in seconds.items()},
+        "training_loop_seconds": round(steps, 1),
+        "generation_seconds": round(generation, 1),
         "examples": metrics["examples"],
         "exact_match": metrics["exact_match"],
         "peak_memory_mib": max(run["peak_memory_mib"] for run in memory),

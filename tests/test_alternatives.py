@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from viggo_pipe.alternatives import Beginning, Explorer, answers_with_alternatives, log_probabilities
+from viggo_pipe.alternatives import Beginning, Explorer, answers_of, log_probabilities
 from viggo_pipe.constrained_decoding import Constraint
 from viggo_pipe.generation import generate_answers
 from viggo_pipe.lexicon import Lexicon
@@ -57,7 +57,7 @@ def every_answer(row):
 
 @pytest.mark.parametrize("least", [0.3, 0.05, 0.01])
 def test_every_answer_of_the_least_probability_is_found(least):
-    found = answers_with_alternatives(decode, Anything(), lambda rows: Anything(), 6, least, EOS)
+    found = answers_of(6, decode, Anything(), lambda rows: Anything(), least, EOS)
     for row, answers in enumerate(found):
         probabilities = every_answer(row)
         assert sum(probabilities.values()) == pytest.approx(1)

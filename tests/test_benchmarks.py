@@ -76,6 +76,7 @@ def test_end_to_end(viggo_folder, tmp_path):
     figures = run("end_to_end.py", *given, out=tmp_path / "out.json")["methods"]["one adapter"]
     parts = [figures[f"{stage}_seconds"] for stage in ("train", "predict", "score")]
     assert min(parts) > 0 and figures["seconds"] == pytest.approx(sum(parts), abs=0.2)
+    assert 0 < figures["training_loop_seconds"] < parts[0] and 0 < figures["generation_seconds"] < parts[1]
     assert figures["examples"] == 714 and figures["exact_match"] == 0
 
 
@@ -91,7 +92,7 @@ def test_end_to_end_names_the_gpus_that_its_stages_saw(tmp_path, monkeypatch):
             pass
 
         def measured(self, stage):
-            return {"peak_memory_mib": 1, "machine": machine}
+            return {"peak_memory_mib": 1, "machine": machine, "training_seconds": 2.0, "generation_seconds": 1.0}
 
         def metrics(self, name):
             return {"examples": 1, "exact_match": 0.5}

@@ -15,8 +15,8 @@ from torch.nn import functional
 from transformers import LogitsProcessor, PreTrainedModel
 
 from viggo_pipe.collation import CausalCollator
-from viggo_pipe.constrained_decoding import GrammarProcessor
-from viggo_pipe.prompt import Example
+from viggo_pipe.constrained_decoding import Constraint, GrammarProcessor
+from viggo_pipe.prompt import Example, PromptEncoder
 
 _LIKELIEST = 8  # tokens of a step that are looked at
 _SCORED = 16  # examples at a time, whose logits lie in memory in fp32
@@ -86,21 +86,54 @@ class Explorer(LogitsProcessor):
         return token
 
 
-def answers_with_alternatives(
-    decode: Callable[[Sequence[int], Explorer], list[list[int]]],
+Decode = Callable[[Sequence[int], Explorer], list[list[int]]]
+
+
+def likeliest_answers(
+    model: PreTrainedModel,
+    encoder: PromptEncoder,
+    decode: Decode,
+    sentences: Sequence[str],
+    least: float,
+    constraint: Constraint,
+    grammar: GrammarProcessor,
+) -> list[str]:
+    """The answer to each of `sentences` that `model` gives the highest probability, of those that `answers_of` finds.
+
+    Args:
+        decode: the ids of answers to some of the sentences, by index, held to what it is given.
+        grammar: of all the sentences.
+    """
+
+    def grammar_of(rows: Sequence[int]) -> GrammarProcessor:
+        return next(constraint.processors([[sentences[row] for row in rows]]))
+
+    tokenizer = encoder.tokenizer
+    found = answers_of(len(sentences), decode, grammar, grammar_of, least, tokenizer.eos_token_id)
+    texts = [list(dict.fromkeys(map(encoder.decode, of_row))) for of_row in found]
+    several = [(row, text) for row, of_row in enumerate(texts) if len(of_row) > 1 for text in of_row]
+    examples = [encoder.example(sentences[row], text) for row, text in several]
+    scores = dict(zip(several, log_probabilities(model, examples, tokenizer.pad_token_id), strict=True))
+    # The first of the best ones: the greedy one where it is as good.
+    return [max(of_row, key=lambda text, row=row: scores.get((row, text), 0.0)) for row, of_row in enumerate(texts)]
+
+
+def answers_of(
+    rows: int,
+    decode: Decode,
     grammar: GrammarProcessor,
     grammar_of: Callable[[Sequence[int]], GrammarProcessor],
-    rows: int,
     least: float,
     eos_token_id: int,
 ) -> list[list[list[int]]]:
-    """The token ids of the answers to each row of a batch, the greedy one first.
+    """The ids of the answers to each of so many rows, the greedy one first.
 
-    Every beginning of at least the probability `least` is followed to an end; there are at most 1 / `least` of them a row.
+    Every beginning that has at least the probability `least` under the grammar, and that a step's likeliest tokens lead to, is
+    followed to an end; there are at most 1 / `least` of them a row.
 
     Args:
-        decode: the answers to rows of the batch, which may be named several times, held to what it is given.
-        grammar: of all rows of the batch.
+        decode: the answers to some rows, of which one may be named several times, held to what it is given.
+        grammar: of all rows.
         grammar_of: the grammar of some rows.
     """
     answers: list[list[list[int]]] = [[] for _ in range(rows)]

@@ -6,7 +6,7 @@ from itertools import repeat
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from viggo_pipe.alternatives import Explorer, answers_with_alternatives, log_probabilities
+from viggo_pipe.alternatives import Explorer, likeliest_answers
 from viggo_pipe.collation import pad, padded_length
 from viggo_pipe.constrained_decoding import Constraint, GrammarProcessor
 from viggo_pipe.decoding import GraphedDecoder
@@ -64,7 +64,7 @@ def generate_answers(
             texts = [encoder.decode(ids) for ids in batch.answers(range(len(chosen)), grammar)]
         else:
             asked = [sentences[index] for index in chosen]
-            texts = _likeliest(model, encoder, batch, asked, settings.alternatives, constraint, grammar)
+            texts = likeliest_answers(model, encoder, batch.answers, asked, settings.alternatives, constraint, grammar)
         batch_answers = dict(zip(chosen, texts, strict=True))
         answers |= batch_answers
         on_batch(batch_answers, batch.tokens)
@@ -90,30 +90,6 @@ class _Batch:
             generated = processor.finish(generated)
         self.tokens += sum(token != self._pad_token_id for ids in generated for token in ids)
         return generated
-
-
-def _likeliest(
-    model: PreTrainedModel,
-    encoder: PromptEncoder,
-    batch: _Batch,
-    sentences: Sequence[str],
-    least: float,
-    constraint: Constraint,
-    grammar: GrammarProcessor,
-) -> list[str]:
-    """The answer to each of `sentences`, which `batch` has the prompts of, that `model` gives the highest probability."""
-
-    def grammar_of(rows: Sequence[int]) -> GrammarProcessor:
-        return next(constraint.processors([[sentences[row] for row in rows]]))
-
-    tokenizer = encoder.tokenizer
-    found = answers_with_alternatives(batch.answers, grammar, grammar_of, len(sentences), least, tokenizer.eos_token_id)
-    texts = [list(dict.fromkeys(map(encoder.decode, of_row))) for of_row in found]
-    several = [(row, text) for row, of_row in enumerate(texts) if len(of_row) > 1 for text in of_row]
-    examples = [encoder.example(sentences[row], text) for row, text in several]
-    scores = dict(zip(several, log_probabilities(model, examples, tokenizer.pad_token_id), strict=True))
-    # The first of the best ones: the greedy one where it is as good.
-    return [max(of_row, key=lambda text, row=row: scores.get((row, text), 0.0)) for row, of_row in enumerate(texts)]
 
 
 def _decoder(
