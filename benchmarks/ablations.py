@@ -39,8 +39,8 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "twenty variants, half an epoch": {"augment": {"variants": 20}, "train": {"epochs": 0.5}},
     "rows as written, ten epochs": {"augment": {"variants": 1}, "train": {"epochs": 10}},
     "another prompt": {"prompt": {"template": "{sentence}\n"}},
-    "greedy answers": {"generate": {"alternatives": None}},
-    "answers not constrained": {"generate": {"alternatives": None, "constrain": False}},
+    "alternatives from 0.02 on": {"generate": {"alternatives": 0.02}},
+    "answers not constrained": {"generate": {"constrain": False}},
 }
 _STAGES = ("fetch", "tokenize", "train", "predict-tuned", "predict-probes", "score-tuned", "score-probes")
 

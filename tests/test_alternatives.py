@@ -1,28 +1,35 @@
 """What else could have been answered: found down to a probability, and the likeliest of it taken."""
 
+import copy
 import itertools
 import math
 
 import pytest
 import torch
 
-from viggo_pipe.alternatives import Beginning, Explorer, answers_of, log_probabilities
+from viggo_pipe import generation
+from viggo_pipe.alternatives import Prefix, PrefixSearch, log_probabilities, n_best
 from viggo_pipe.constrained_decoding import Constraint
+from viggo_pipe.decoding import GraphedDecoder
 from viggo_pipe.generation import generate_answers
 from viggo_pipe.lexicon import Lexicon
+from viggo_pipe.meaning import parse
 from viggo_pipe.sample import generate_sample
 from viggo_pipe.settings.dataset import SampleSettings
 from viggo_pipe.settings.generate import GenerateSettings
 
-EOS, VOCABULARY, LONGEST = 0, 5, 4
+EOS, VOCABULARY, LONGEST = 0, 12, 3
 ROWS = generate_sample(SampleSettings(train=30, validation=1, test=12, seed=0))
+SENTENCES = [row["sentence"] for row in ROWS["test"][:3]]
 
 
-class Anything:
-    """A grammar that admits all."""
+class EvenTokensTwice:
+    """A grammar that admits, of the tokens above 5, even ones alone."""
 
     def masked(self, scores, rows, tokens):
-        return scores
+        admitted = scores.clone()
+        admitted[:, 7::2] = -torch.inf
+        return admitted
 
     def finish(self, rows):
         return rows
@@ -33,90 +40,117 @@ def scores_after(row, tokens):
     return 2 * torch.randn(VOCABULARY, generator=torch.Generator().manual_seed(hash((row, *tokens)) % 2**31))
 
 
-def decode(rows, explorer):
+def decode(rows, search):
     answers = [[] for _ in rows]
     for step in range(LONGEST):
         scores = torch.stack([scores_after(row, answer) for row, answer in zip(rows, answers, strict=True)])
-        chosen = explorer.masked(scores, range(len(rows)), [answer[-1] for answer in answers] if step else None).argmax(-1)
+        chosen = search.masked(scores, range(len(rows)), [answer[-1] for answer in answers] if step else None).argmax(-1)
         for answer, token in zip(answers, chosen.tolist(), strict=True):
             answer.append(token)
-    return [answer[: answer.index(EOS) + 1] if EOS in answer else answer for answer in answers]
+    return search.finish([answer[: answer.index(EOS) + 1] if EOS in answer else answer for answer in answers])
 
 
 def every_answer(row):
-    """All answers there are, and their probabilities."""
+    """All answers there are, whole or cut off, and their probabilities under the grammar."""
     found = {}
     for length in range(1, LONGEST + 1):
-        for answer in itertools.product(range(VOCABULARY), repeat=length):
+        for answer in itertools.product([*range(7), 8, 10], repeat=length):
             if EOS in answer[:-1] or (length < LONGEST and answer[-1] != EOS):
                 continue
-            steps = [scores_after(row, answer[:step]).log_softmax(-1)[token].item() for step, token in enumerate(answer)]
-            found[answer] = math.exp(sum(steps))
+            steps = [EvenTokensTwice().masked(scores_after(row, answer[:step])[None], [0], None) for step in range(length)]
+            found[answer] = math.exp(
+                sum(step[0].log_softmax(-1)[token].item() for step, token in zip(steps, answer, strict=True))
+            )
     return found
 
 
-@pytest.mark.parametrize("least", [0.3, 0.05, 0.01])
-def test_every_answer_of_the_least_probability_is_found(least):
-    found = answers_of(6, decode, Anything(), lambda rows: Anything(), least, EOS)
+@pytest.mark.parametrize("threshold", [0.3, 0.05, 0.01])
+def test_every_whole_answer_over_the_threshold_is_found(threshold):
+    found = n_best(6, decode, EvenTokensTwice(), lambda rows: EvenTokensTwice(), threshold, EOS)
+    assert threshold == 0.3 or max(map(len, found)) > 1
     for row, answers in enumerate(found):
         probabilities = every_answer(row)
         assert sum(probabilities.values()) == pytest.approx(1)
-        likely = {answer for answer, probability in probabilities.items() if probability >= least}
+        likely = {answer for answer, probability in probabilities.items() if probability >= threshold and answer[-1] == EOS}
         assert likely <= set(map(tuple, answers))
-        assert len(answers) == len(set(map(tuple, answers))) <= 1 + 1 / least
-        greedy = next(iter(decode([row], Explorer(Anything(), [Beginning(row, [], 0.0)], 0.99, EOS))))
-        assert answers[0] == greedy
+        assert len(answers) == len(set(map(tuple, answers))) <= 1 / threshold
+        (greedy,) = decode([row], PrefixSearch(EvenTokensTwice(), [Prefix(row, [], 0.0)], 0.99, EOS))
+        whole = [answer for answer in answers if answer[-1] == EOS]
+        assert answers == whole or answers == [greedy]
+        if greedy[-1] == EOS:
+            assert answers[0] == greedy
 
 
 def test_an_answers_probability_is_the_product_of_its_tokens(tiny_parts):
     model, tokenizer, encoder = tiny_parts
     examples = [encoder.example(row["sentence"], row["meaning_representation"]) for row in ROWS["train"][:20]]
+    model = copy.deepcopy(model).float()
     found = log_probabilities(model, examples, tokenizer.pad_token_id)
     for example, log_probability in zip(examples, found, strict=True):
         ids = torch.tensor([example["input_ids"]])
         with torch.inference_mode():
-            scores = model(ids).logits[0].float().log_softmax(-1)
+            scores = model(ids).logits[0].log_softmax(-1)
         answer = range(example["answer_start"], len(example["input_ids"]))
-        assert log_probability == pytest.approx(sum(scores[at - 1, ids[0, at]].item() for at in answer), rel=2e-2)
+        assert log_probability == pytest.approx(sum(scores[at - 1, ids[0, at]].item() for at in answer), rel=1e-5)
 
 
-def answered(tiny_parts, alternatives, batch_size=12):
-    settings = GenerateSettings(
+def settings(alternatives, batch_size=12, max_new_tokens=60, constrain=True):
+    return GenerateSettings(
         split="test",
-        constrain=True,
+        constrain=constrain,
         alternatives=alternatives,
         batch_size=batch_size,
         cuda_graph=False,
         dequantize=False,
-        max_new_tokens=30,
+        max_new_tokens=max_new_tokens,
     )
+
+
+def answered(tiny_parts, alternatives, sentences=SENTENCES, **changes):
     constraint = Constraint(tiny_parts[1], Lexicon(row["meaning_representation"] for row in ROWS["train"]))
-    tokens = []
-    answers = generate_answers(
-        *tiny_parts,
-        [row["sentence"] for row in ROWS["test"]],
-        settings,
-        constraint,
-        on_batch=lambda answers, generated: tokens.append(generated),
-    )
-    return answers, sum(tokens)
+    return generate_answers(*tiny_parts, sentences, settings(alternatives, **changes), constraint)
 
 
 def test_what_is_taken_is_likelier_to_the_model_than_the_greedy_answer(tiny_parts):
     model, tokenizer, encoder = tiny_parts
-    (greedy, fewer), (best, more) = (answered(tiny_parts, alternatives) for alternatives in (None, 0.02))
-    assert more > fewer
-    sentences = [row["sentence"] for row in ROWS["test"]]
-    examples = [encoder.example(*pair) for pair in zip(sentences * 2, greedy + best, strict=True)]
+    greedy, best = answered(tiny_parts, None), answered(tiny_parts, 0.05)
+    examples = [encoder.example(*pair) for pair in zip(SENTENCES * 2, greedy + best, strict=True)]
     scores = log_probabilities(model, examples, tokenizer.pad_token_id)
     of_greedy, of_best = scores[: len(greedy)], scores[len(greedy) :]
     changed = [index for index, answer in enumerate(best) if answer != greedy[index]]
     assert changed
     assert all(of_best[index] > of_greedy[index] for index in changed)
-    assert answered(tiny_parts, 0.99)[0] == greedy
+    assert answered(tiny_parts, 0.99) == greedy
+    assert answered(tiny_parts, 0.05, batch_size=1) == answered(tiny_parts, 0.05, batch_size=2) == best
 
 
-def test_alternatives_need_a_grammar():
-    settings = {"split": "test", "batch_size": 1, "cuda_graph": False, "dequantize": False, "max_new_tokens": 1}
+@pytest.mark.parametrize("max_new_tokens", [1, 16, pytest.param(150, marks=pytest.mark.slow)])
+def test_no_answer_that_was_cut_off_is_taken_for_a_whole_one(tiny_parts, max_new_tokens):
+    """It is the shorter for it, and so the likelier."""
+    odd = ["", "?", " [] ", *SENTENCES[:1]]
+    greedy = answered(tiny_parts, None, odd, max_new_tokens=max_new_tokens)
+    best = answered(tiny_parts, 0.1, odd, max_new_tokens=max_new_tokens)
+    for before, after in zip(greedy, best, strict=True):
+        if after != before:
+            parse(after)
+    if max_new_tokens == 150:
+        for answer in greedy + best:
+            parse(answer)
+
+
+@pytest.mark.slow
+def test_the_decoder_of_fixed_buffers_finds_the_same(tiny_parts, monkeypatch):
+    def graphed(model, tokenizer, ends, settings, longest):
+        decoder = GraphedDecoder(model, settings.batch_size, 256, tokenizer.pad_token_id)
+        return lambda ids, mask, grammar: decoder.decode(ids, mask, settings.max_new_tokens, ends, grammar)
+
+    expected = answered(tiny_parts, 0.05)
+    monkeypatch.setattr(generation, "_decoder", graphed)
+    assert answered(tiny_parts, 0.05) == expected
+
+
+def test_alternatives_need_a_grammar_and_a_bound():
     with pytest.raises(ValueError, match="alternatives needs constrain"):
-        GenerateSettings(constrain=False, alternatives=0.1, **settings)
+        settings(0.1, constrain=False)
+    with pytest.raises(ValueError, match=r"greater than or equal to 0\.01"):
+        settings(0.001)

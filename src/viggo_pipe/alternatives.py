@@ -1,8 +1,8 @@
 """Other answers than the greedy one, where a step was close, and which of them the model holds the likeliest.
 
-Under a grammar, each greedy step takes the likeliest of the tokens that are admitted, though what the model would have said
-after it may not be: answers' probabilities are not the ones that the model has for them (Park et al. 2024, arXiv:2405.21047).
-So what could have been said is asked for its probability without the grammar.
+Under a grammar, each greedy step takes the likeliest of the tokens that are admitted, though the model may think little of all
+that can follow. Park et al. 2024 (arXiv:2405.21047) show how sampling so is distorted. Here a search over prefixes finds what
+else the grammar makes likely, and the n-best list is rescored by the model's own probability, without the grammar.
 """
 
 import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
@@ -18,11 +18,10 @@ from viggo_pipe.collation import CausalCollator
 from viggo_pipe.constrained_decoding import Constraint, GrammarProcessor
 from viggo_pipe.prompt import Example, PromptEncoder
 
-_LIKELIEST = 8  # tokens of a step that are looked at
-_SCORED = 16  # examples at a time, whose logits lie in memory in fp32
+SCORED = 8  # examples at a time, whose logits lie in memory in fp32
 
 
-class Beginning(NamedTuple):
+class Prefix(NamedTuple):
     """How an answer to the sentence `row` of a batch begins, and how likely that is under the grammar."""
 
     row: int
@@ -30,37 +29,45 @@ class Beginning(NamedTuple):
     log_probability: float
 
 
-class Explorer(LogitsProcessor):
-    """Has each row of a batch begin as it is told, go on with the likeliest tokens, and notes how else it could have gone on.
+class PrefixSearch(LogitsProcessor):
+    """Has each row of a batch begin with its prefix and go on greedily, and notes how else it could have gone on.
 
-    For one call of `generate`, or of a `GraphedDecoder`'s `decode`, in the place of a `GrammarProcessor`.
+    For one call of `generate`, or of a `GraphedDecoder`'s `decode`, in the place of the grammar's own processor.
 
     Args:
         grammar: of the batch's rows.
-        beginnings: one a row.
-        least: the probability that another beginning has at least, to be noted.
+        prefixes: one a row.
+        threshold: the probability that another prefix has at least, to be noted.
 
     Attributes:
-        others: the beginnings that were noted.
+        others: the prefixes that were noted.
+        complete: by row, whether its answer ended with EOS, which the grammar admits behind whole answers alone.
     """
 
-    def __init__(self, grammar: GrammarProcessor, beginnings: Sequence[Beginning], least: float, eos_token_id: int):
-        self.others: list[Beginning] = []
-        self._grammar, self._beginnings, self._eos_token_id = grammar, beginnings, eos_token_id
-        self._least = math.log(least)
-        self._reached = [beginning.log_probability for beginning in beginnings]
-        self._taken: list[list[int]] = [[] for _ in beginnings]
+    def __init__(self, grammar: GrammarProcessor, prefixes: Sequence[Prefix], threshold: float, eos_token_id: int):
+        self.others: list[Prefix] = []
+        self.complete = [False] * len(prefixes)
+        self._grammar, self._prefixes, self._eos_token_id = grammar, prefixes, eos_token_id
+        self._threshold = math.log(threshold)
+        self._most = int(1 / threshold)  # tokens of a step that can be as likely as that
+        self._cumulative = [prefix.log_probability for prefix in prefixes]
+        self._taken: list[list[int]] = [[] for _ in prefixes]
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        """Scores that leave one token to each row."""
+        """`scores` that leave one token to each row; what else was likely is noted."""
         tokens = input_ids[:, -1].tolist() if any(self._taken) else None
-        return self.masked(scores, range(len(self._beginnings)), tokens)
+        return self.masked(scores, range(len(self._prefixes)), tokens)
 
     def masked(self, scores: torch.FloatTensor, rows: Sequence[int], tokens: Sequence[int] | None) -> torch.FloatTensor:
-        """As `GrammarProcessor.masked`, with one token left to each row."""
+        """As `GrammarProcessor.masked`, with one token left to each row; what else was likely is noted."""
         admitted = self._grammar.masked(scores, rows, tokens)
-        values, ids = admitted.float().log_softmax(-1).topk(min(_LIKELIEST, admitted.shape[-1]))
-        taken = [self._take(*of_row) for of_row in zip(rows, ids.tolist(), values.tolist(), strict=True)]
+        values, ids = admitted.float().log_softmax(-1).topk(min(self._most, admitted.shape[-1]))
+        cumulative = torch.tensor([self._cumulative[row] for row in rows], device=scores.device).unsqueeze(1)
+        likely: dict[int, list[int]] = {}
+        for place, column in (cumulative + values >= self._threshold).nonzero().tolist():
+            likely.setdefault(place, []).append(column)
+        step = zip(rows, values.tolist(), ids.tolist(), strict=True)
+        taken = [self._take(row, *of_row, likely.get(place, ())) for place, (row, *of_row) in enumerate(step)]
         only = torch.tensor(taken, device=scores.device).unsqueeze(1)
         return torch.full_like(scores, -torch.inf).scatter_(1, only, 0.0)
 
@@ -68,25 +75,26 @@ class Explorer(LogitsProcessor):
         """As `GrammarProcessor.finish`."""
         return self._grammar.finish(rows)
 
-    def _take(self, row: int, likeliest: list[int], log_probabilities: list[float]) -> int:
-        beginning, taken = self._beginnings[row], self._taken[row]
-        if taken and taken[-1] == self._eos_token_id:
+    def _take(self, row: int, log_probabilities: list[float], ids: list[int], likely: Sequence[int]) -> int:
+        """The next token of a row, of those sorted by probability; `likely`: which of them are over the threshold."""
+        prefix, taken = self._prefixes[row], self._taken[row]
+        if self.complete[row]:
             return self._eos_token_id
-        if len(taken) < len(beginning.tokens):
-            token = beginning.tokens[len(taken)]
+        if len(taken) < len(prefix.tokens):
+            token = prefix.tokens[len(taken)]
         else:
-            token, reached = likeliest[0], self._reached[row]
-            self._reached[row] += log_probabilities[0]
+            token = ids[0]
+            reached = self._cumulative[row]
             self.others += [
-                Beginning(beginning.row, [*taken, other], reached + log_probability)
-                for other, log_probability in zip(likeliest[1:], log_probabilities[1:], strict=True)
-                if reached + log_probability >= self._least
+                Prefix(prefix.row, [*taken, ids[index]], reached + log_probabilities[index]) for index in likely if index
             ]
+            self._cumulative[row] += log_probabilities[0]
         taken.append(token)
+        self.complete[row] = token == self._eos_token_id
         return token
 
 
-Decode = Callable[[Sequence[int], Explorer], list[list[int]]]
+Decode = Callable[[Sequence[int], PrefixSearch], list[list[int]]]
 
 
 def likeliest_answers(
@@ -94,11 +102,14 @@ def likeliest_answers(
     encoder: PromptEncoder,
     decode: Decode,
     sentences: Sequence[str],
-    least: float,
+    threshold: float,
     constraint: Constraint,
     grammar: GrammarProcessor,
-) -> list[str]:
-    """The answer to each of `sentences` that `model` gives the highest probability, of those that `answers_of` finds.
+) -> list[list[int]]:
+    """The ids of the answer to each of `sentences` that `model` gives the highest probability, of those that `n_best` finds.
+
+    That is the probability of the answer's text as the tokenizer splits it, and of EOS: no sum over other ways to split it, and
+    not the same for each length.
 
     Args:
         decode: the ids of answers to some of the sentences, by index, held to what it is given.
@@ -109,55 +120,67 @@ def likeliest_answers(
         return next(constraint.processors([[sentences[row] for row in rows]]))
 
     tokenizer = encoder.tokenizer
-    found = answers_of(len(sentences), decode, grammar, grammar_of, least, tokenizer.eos_token_id)
-    texts = [list(dict.fromkeys(map(encoder.decode, of_row))) for of_row in found]
-    several = [(row, text) for row, of_row in enumerate(texts) if len(of_row) > 1 for text in of_row]
+    found = n_best(len(sentences), decode, grammar, grammar_of, threshold, tokenizer.eos_token_id)
+    by_text: list[dict[str, list[int]]] = [{} for _ in found]
+    for texts, of_row in zip(by_text, found, strict=True):
+        for ids in of_row:
+            texts.setdefault(encoder.decode(ids), ids)
+    several = [(row, text) for row, texts in enumerate(by_text) if len(texts) > 1 for text in texts]
     examples = [encoder.example(sentences[row], text) for row, text in several]
-    scores = dict(zip(several, log_probabilities(model, examples, tokenizer.pad_token_id), strict=True))
-    # The first of the best ones: the greedy one where it is as good.
-    return [max(of_row, key=lambda text, row=row: scores.get((row, text), 0.0)) for row, of_row in enumerate(texts)]
+    best: dict[int, tuple[float, str]] = {}
+    for (row, text), score in zip(several, log_probabilities(model, examples, tokenizer.pad_token_id), strict=True):
+        if row not in best or score > best[row][0]:  # the greedy answer comes first, and stays where it is as good
+            best[row] = score, text
+    return [by_text[row][best[row][1]] if row in best else of_row[0] for row, of_row in enumerate(found)]
 
 
-def answers_of(
+def n_best(
     rows: int,
     decode: Decode,
     grammar: GrammarProcessor,
     grammar_of: Callable[[Sequence[int]], GrammarProcessor],
-    least: float,
+    threshold: float,
     eos_token_id: int,
 ) -> list[list[list[int]]]:
-    """The ids of the answers to each of so many rows, the greedy one first.
+    """The ids of the whole answers that are found for each of so many rows, the greedy one first; if none is whole, that one.
 
-    Every beginning that has at least the probability `least` under the grammar, and that a step's likeliest tokens lead to, is
-    followed to an end; there are at most 1 / `least` of them a row.
+    Every prefix whose probability under the grammar is at least `threshold` is completed greedily: there are at most
+    1 / `threshold` answers a row.
 
     Args:
         decode: the answers to some rows, of which one may be named several times, held to what it is given.
         grammar: of all rows.
         grammar_of: the grammar of some rows.
     """
-    answers: list[list[list[int]]] = [[] for _ in range(rows)]
-    waiting = [Beginning(row, [], 0.0) for row in range(rows)]
+    whole: list[list[list[int]]] = [[] for _ in range(rows)]
+    waiting, greedy = [Prefix(row, [], 0.0) for row in range(rows)], None
     while waiting:
         some, waiting = waiting[:rows], waiting[rows:]
-        explorer = Explorer(grammar, some, least, eos_token_id)
-        for beginning, answer in zip(some, decode([beginning.row for beginning in some], explorer), strict=True):
-            answers[beginning.row].append(answer)
-        waiting += explorer.others
+        search = PrefixSearch(grammar, some, threshold, eos_token_id)
+        decoded = decode([prefix.row for prefix in some], search)
+        greedy = greedy or decoded
+        for prefix, complete, answer in zip(some, search.complete, decoded, strict=True):
+            if complete:
+                whole[prefix.row].append(answer)
+        for prefix in search.others:
+            if prefix.tokens[-1] == eos_token_id:
+                whole[prefix.row].append(prefix.tokens)
+            else:
+                waiting.append(prefix)
         if waiting:
-            grammar = grammar_of([beginning.row for beginning in waiting[:rows]])
-    return answers
+            grammar = grammar_of([prefix.row for prefix in waiting[:rows]])
+    return [of_row or [answer] for of_row, answer in zip(whole, greedy, strict=True)]
 
 
 @torch.inference_mode()
 def log_probabilities(model: PreTrainedModel, examples: Sequence[Example], pad_token_id: int) -> list[float]:
     """The natural logarithm of the probability that `model` gives to the answer and EOS of each of `examples`."""
     collate, found = CausalCollator(pad_token_id, "answer"), []
-    for start in range(0, len(examples), _SCORED):
-        batch = collate(examples[start : start + _SCORED])
+    for start in range(0, len(examples), SCORED):
+        batch = collate(examples[start : start + SCORED])
         labels = batch.pop("labels").to(model.device)[:, 1:]
         given = {name: value.to(model.device) if torch.is_tensor(value) else value for name, value in batch.items()}
-        logits = model(**given).logits[:, :-1]
+        logits = model(**given, use_cache=False).logits[:, :-1]
         losses = functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), reduction="none")
         found += (-losses.view(labels.shape).sum(1)).tolist()
     return found

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
+from typing import Protocol
 
 import llguidance.hf
 import llguidance.torch
@@ -16,6 +17,16 @@ from viggo_pipe.grammar import answer_grammar
 from viggo_pipe.lexicon import Lexicon
 
 _WORD = 32  # bits of a mask's word
+
+
+class RowProcessor(Protocol):
+    """What `GraphedDecoder` asks for the scores of a batch's rows, and what then mends answers that ran out of tokens."""
+
+    def masked(self, scores: torch.FloatTensor, rows: Sequence[int], tokens: Sequence[int] | None) -> torch.FloatTensor:
+        """As `GrammarProcessor.masked`."""
+
+    def finish(self, rows: Sequence[Sequence[int]]) -> list[list[int]]:
+        """As `GrammarProcessor.finish`."""
 
 
 class Constraint:

@@ -10,7 +10,7 @@ from transformers import AttentionInterface, PreTrainedModel
 from transformers.cache_utils import Cache, StaticLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from viggo_pipe.constrained_decoding import GrammarProcessor
+from viggo_pipe.constrained_decoding import RowProcessor
 
 _FEWEST_ROWS = 8  # below, a step takes no less time
 _WARM_UPS = 2
@@ -34,7 +34,7 @@ class GraphedDecoder:
         attention_mask: torch.Tensor,
         max_new_tokens: int,
         ends: Collection[int],
-        grammar: GrammarProcessor | None = None,
+        grammar: RowProcessor | None = None,
     ) -> list[list[int]]:
         """The most likely tokens after each of `prompts`, up to one of `ends`; to be called in inference mode.
 

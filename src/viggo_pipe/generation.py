@@ -1,14 +1,15 @@
 """Batched generation: greedy, and with alternatives where they are asked for."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import repeat
 
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from viggo_pipe.alternatives import Explorer, likeliest_answers
+from viggo_pipe.alternatives import likeliest_answers
 from viggo_pipe.collation import pad, padded_length
-from viggo_pipe.constrained_decoding import Constraint, GrammarProcessor
+from viggo_pipe.constrained_decoding import Constraint, RowProcessor
 from viggo_pipe.decoding import GraphedDecoder
 from viggo_pipe.errors import InputError
 from viggo_pipe.prompt import PromptEncoder
@@ -29,14 +30,14 @@ def generate_answers(
     """Generate the first line that `model` writes after the prompt of each of `sentences`, in their order.
 
     Decoding is greedy and stops a sentence at EOS, at the end of a line, or after `max_new_tokens`. With
-    `settings.alternatives`, what else `constraint` admits and is that likely is decoded too, and the answer that the model
-    gives the highest probability is taken. Batches are made of prompts of like length, so that little is padding.
+    `settings.alternatives`, what else `constraint` makes that likely is decoded too, and the answer that the model gives the
+    highest probability is taken (`alternatives`). Batches are made of prompts of like length, so that little is padding.
 
     Args:
         constraint: what answers are held to; None: any text.
         known: answers by the index of their sentence that need not be generated again. Batches are made as if they had to
             be, since which sentences share a batch can change a bit of an answer.
-        on_batch: called after each batch with its answers, by index, and the number of tokens generated for them.
+        on_batch: called after each batch with its answers, by index, and the number of tokens that they have.
 
     Raises:
         InputError: a sentence is longer than the model takes.
@@ -59,37 +60,28 @@ def generate_answers(
     sentences_to_do = [[sentences[index] for index in chosen] for chosen in to_do]
     grammars = repeat(None) if constraint is None else constraint.processors(sentences_to_do)
     for chosen, grammar in zip(to_do, grammars):  # noqa: B905 (repeat has no end)
-        batch = _Batch(decode, [prompts[index] for index in chosen], tokenizer.pad_token_id)
+        continued = partial(_continued, decode, [prompts[index] for index in chosen], tokenizer.pad_token_id)
         if settings.alternatives is None or constraint is None:
-            texts = [encoder.decode(ids) for ids in batch.answers(range(len(chosen)), grammar)]
+            generated = continued(range(len(chosen)), grammar)
         else:
             asked = [sentences[index] for index in chosen]
-            texts = likeliest_answers(model, encoder, batch.answers, asked, settings.alternatives, constraint, grammar)
-        batch_answers = dict(zip(chosen, texts, strict=True))
+            generated = likeliest_answers(model, encoder, continued, asked, settings.alternatives, constraint, grammar)
+        batch_answers = {index: encoder.decode(ids) for index, ids in zip(chosen, generated, strict=True)}
         answers |= batch_answers
-        on_batch(batch_answers, batch.tokens)
+        on_batch(batch_answers, sum(token != tokenizer.pad_token_id for ids in generated for token in ids))
     return [answers[index] for index in range(len(prompts))]
 
 
-Processor = GrammarProcessor | Explorer
-_Decode = Callable[[torch.Tensor, torch.Tensor, Processor | None], list[list[int]]]
+_Decode = Callable[[torch.Tensor, torch.Tensor, RowProcessor | None], list[list[int]]]
 
 
-class _Batch:
-    """Prompts of like length, and how many tokens have been generated after them."""
-
-    def __init__(self, decode: _Decode, prompts: Sequence[list[int]], pad_token_id: int):
-        self.tokens = 0
-        self._decode, self._prompts, self._pad_token_id = decode, prompts, pad_token_id
-
-    def answers(self, rows: Sequence[int], processor: Processor | None) -> list[list[int]]:
-        """The ids that follow the prompts of `rows`, held to `processor`."""
-        batch = pad([self._prompts[row] for row in rows], self._pad_token_id, "left")
-        generated = self._decode(batch["input_ids"], batch["attention_mask"], processor)
-        if processor is not None:
-            generated = processor.finish(generated)
-        self.tokens += sum(token != self._pad_token_id for ids in generated for token in ids)
-        return generated
+def _continued(
+    decode: _Decode, prompts: Sequence[list[int]], pad_token_id: int, rows: Sequence[int], processor: RowProcessor | None
+) -> list[list[int]]:
+    """The ids that follow the prompts of `rows`, held to `processor`."""
+    batch = pad([prompts[row] for row in rows], pad_token_id, "left")
+    generated = decode(batch["input_ids"], batch["attention_mask"], processor)
+    return generated if processor is None else processor.finish(generated)
 
 
 def _decoder(
@@ -110,7 +102,7 @@ def _decoder(
         pad_token_id=tokenizer.pad_token_id,
     )
 
-    def decode(ids: torch.Tensor, mask: torch.Tensor, grammar: Processor | None) -> list[list[int]]:
+    def decode(ids: torch.Tensor, mask: torch.Tensor, grammar: RowProcessor | None) -> list[list[int]]:
         output = model.generate(
             input_ids=ids.to(model.device),
             attention_mask=mask.to(model.device),

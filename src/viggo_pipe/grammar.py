@@ -9,6 +9,7 @@ from viggo_pipe.ontology import ATTRIBUTES, CLOSED_VALUES, DIALOGUE_ACTS, LIST_A
 
 _ASKS_FOR_A_VALUE = "request_attribute"  # the one act with an empty value
 _PROPER_NAMES = ("name", "developer")
+_OF_A_VALUE = r"[^\s\[\]]"  # what a value begins and ends with
 
 
 def answer_grammar(sentence: str, known: Mapping[str, Sequence[str]]) -> str:
@@ -22,7 +23,9 @@ def answer_grammar(sentence: str, known: Mapping[str, Sequence[str]]) -> str:
     acts = [act for act in DIALOGUE_ACTS if act != _ASKS_FOR_A_VALUE]
     absent = unmentioned(sentence)
     lists = {attribute: [value for value in CLOSED_VALUES[attribute] if value not in absent] for attribute in LIST_ATTRIBUTES}
-    attributes = [one for one in ATTRIBUTES if one not in absent and lists.get(one, True)]
+    wordless = not re.search(_OF_A_VALUE, sentence)
+    valueless = {one for one in OPEN_ATTRIBUTES if wordless and not known.get(one)}
+    attributes = [one for one in ATTRIBUTES if one not in absent | valueless and lists.get(one, True)]
     rules = {
         "start": '" "? (asking | telling)',
         "asking": f'"{_ASKS_FOR_A_VALUE}(" {_one_of(ATTRIBUTES)} "[])"',
@@ -45,7 +48,7 @@ def answer_grammar(sentence: str, known: Mapping[str, Sequence[str]]) -> str:
 
 def _words(sentence: str) -> str:
     """A run of words, less what a value cannot hold in MR syntax: brackets, line ends, and white space around it."""
-    return r"/[^\s\[\]]([^\[\]\r\n]*[^\s\[\]])?/ & %regex " + json.dumps({"substring_words": sentence})
+    return rf"/{_OF_A_VALUE}([^\[\]\r\n]*{_OF_A_VALUE})?/ & %regex " + json.dumps({"substring_words": sentence})
 
 
 def _respelled(sentence: str, names: Iterable[str]) -> str:

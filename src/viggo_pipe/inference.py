@@ -57,7 +57,8 @@ class Parser:
             InputError: a sentence is too long, memory does not suffice, or the training rows are missing, whose names
                 `constrain` admits.
         """
-        if not self._tuned:  # it guesses: of what it could have said there is no end
+        if settings.alternatives is not None and not self._tuned:  # to which nearly all that is admitted is as likely
+            print("generate.alternatives: the base model answers greedily", flush=True)
             settings = settings.model_copy(update={"alternatives": None})
         with naming_settings(PREDICTION):
             if settings.dequantize:

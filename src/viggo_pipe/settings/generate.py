@@ -10,15 +10,16 @@ from viggo_pipe.settings.section import Flag, Positive, Section, no_flag
 class GenerateSettings(Section):
     """`split`: validation for choosing, test for the final figure. `constrain`: hold answers to ViGGO's grammar.
 
-    `alternatives`: answers that begin with at least this probability are found, and the one that the model gives the highest
-    probability is taken; null: the greedy one. The base model's is greedy anyway.
+    `alternatives`: prefixes that have at least this probability under the grammar are completed, and of the answers the one is
+    taken that the model gives the highest probability; null: the greedy one. The base model answers greedily anyway. From 0.01
+    on: there can be 1 / `alternatives` answers a sentence.
     `batch_size`: sentences. `max_new_tokens`: per sentence. `cuda_graph`: decode by CUDA graphs, on a GPU.
     `dequantize`: expand 4-bit weights to 16 bits once, which takes four times their memory.
     """
 
     split: Literal["train", "validation", "test"]
     constrain: Flag
-    alternatives: Annotated[float, BeforeValidator(no_flag), Field(gt=0, lt=1)] | None
+    alternatives: Annotated[float, BeforeValidator(no_flag), Field(ge=0.01, lt=1)] | None
     batch_size: Positive
     cuda_graph: Flag
     dequantize: Flag
