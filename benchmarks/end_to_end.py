@@ -38,8 +38,8 @@ def measure(workspace: Workspace) -> dict[str, float]:
     return {
         "seconds": round(sum(seconds.values()), 1),
         **{f"{name}_seconds": round(taken, 1) for name, taken in seconds.items()},
-        "training_loop_seconds": round(steps, 1),
-        "generation_seconds": round(generation, 1),
+        "training_loop_seconds": round(steps, 3),
+        "generation_seconds": round(generation, 3),
         "examples": metrics["examples"],
         "exact_match": metrics["exact_match"],
         "peak_memory_mib": max(run["peak_memory_mib"] for run in memory),

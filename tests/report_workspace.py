@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from decoding_settings import decoding_settings
+
 from viggo_pipe.comparison import compare_base_and_tuned
 from viggo_pipe.dvc_files import write_metrics, write_plot
 from viggo_pipe.jsonl import write_jsonl
 from viggo_pipe.scoring import judge
 from viggo_pipe.settings.dataset import DatasetSettings
-from viggo_pipe.settings.generate import GenerateSettings
 from viggo_pipe.settings.model import ModelSettings
 from viggo_pipe.settings.score import ScoreSettings
 from viggo_pipe.tally import Tally
@@ -42,9 +43,7 @@ def dataset_settings(**changes) -> DatasetSettings:
 MODEL = ModelSettings(
     source="hub", repo="mistralai/Mistral-7B-v0.1", revision="0" * 40, package=None, file=None, sha256=None, path=None
 )
-GENERATE = GenerateSettings(
-    split="test", constrain=True, alternatives=None, batch_size=1, cuda_graph=False, dequantize=False, max_new_tokens=1
-)
+GENERATE = decoding_settings()
 
 
 def write_workspace(folder: Path, rows=ROWS) -> None:

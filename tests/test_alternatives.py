@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from decoding_settings import decoding_settings
 
 from viggo_pipe import generation
 from viggo_pipe.alternatives import Prefix, PrefixSearch, log_probabilities, n_best
@@ -16,15 +17,14 @@ from viggo_pipe.lexicon import Lexicon
 from viggo_pipe.meaning import parse
 from viggo_pipe.sample import generate_sample
 from viggo_pipe.settings.dataset import SampleSettings
-from viggo_pipe.settings.generate import GenerateSettings
 
 EOS, VOCABULARY, LONGEST = 0, 12, 3
 ROWS = generate_sample(SampleSettings(train=30, validation=1, test=12, seed=0))
 SENTENCES = [row["sentence"] for row in ROWS["test"][:3]]
 
 
-class EvenTokensTwice:
-    """A grammar that admits, of the tokens above 5, even ones alone."""
+class SomeTokens:
+    """A grammar that admits, of the tokens above 6, even ones alone."""
 
     def masked(self, scores, rows, tokens):
         admitted = scores.clone()
@@ -57,7 +57,7 @@ def every_answer(row):
         for answer in itertools.product([*range(7), 8, 10], repeat=length):
             if EOS in answer[:-1] or (length < LONGEST and answer[-1] != EOS):
                 continue
-            steps = [EvenTokensTwice().masked(scores_after(row, answer[:step])[None], [0], None) for step in range(length)]
+            steps = [SomeTokens().masked(scores_after(row, answer[:step])[None], [0], None) for step in range(length)]
             found[answer] = math.exp(
                 sum(step[0].log_softmax(-1)[token].item() for step, token in zip(steps, answer, strict=True))
             )
@@ -66,7 +66,7 @@ def every_answer(row):
 
 @pytest.mark.parametrize("threshold", [0.3, 0.05, 0.01])
 def test_every_whole_answer_over_the_threshold_is_found(threshold):
-    found = n_best(6, decode, EvenTokensTwice(), lambda rows: EvenTokensTwice(), threshold, EOS)
+    found = n_best(6, decode, SomeTokens(), lambda rows: SomeTokens(), threshold, EOS)
     assert threshold == 0.3 or max(map(len, found)) > 1
     for row, answers in enumerate(found):
         probabilities = every_answer(row)
@@ -74,7 +74,7 @@ def test_every_whole_answer_over_the_threshold_is_found(threshold):
         likely = {answer for answer, probability in probabilities.items() if probability >= threshold and answer[-1] == EOS}
         assert likely <= set(map(tuple, answers))
         assert len(answers) == len(set(map(tuple, answers))) <= 1 / threshold
-        (greedy,) = decode([row], PrefixSearch(EvenTokensTwice(), [Prefix(row, [], 0.0)], 0.99, EOS))
+        (greedy,) = decode([row], PrefixSearch(SomeTokens(), [Prefix(row, [], 0.0)], 0.99, EOS))
         whole = [answer for answer in answers if answer[-1] == EOS]
         assert answers == whole or answers == [greedy]
         if greedy[-1] == EOS:
@@ -94,21 +94,10 @@ def test_an_answers_probability_is_the_product_of_its_tokens(tiny_parts):
         assert log_probability == pytest.approx(sum(scores[at - 1, ids[0, at]].item() for at in answer), rel=1e-5)
 
 
-def settings(alternatives, batch_size=12, max_new_tokens=60, constrain=True):
-    return GenerateSettings(
-        split="test",
-        constrain=constrain,
-        alternatives=alternatives,
-        batch_size=batch_size,
-        cuda_graph=False,
-        dequantize=False,
-        max_new_tokens=max_new_tokens,
-    )
-
-
 def answered(tiny_parts, alternatives, sentences=SENTENCES, **changes):
+    settings = decoding_settings(**{"alternatives": alternatives, "batch_size": 12, "max_new_tokens": 60, **changes})
     constraint = Constraint(tiny_parts[1], Lexicon(row["meaning_representation"] for row in ROWS["train"]))
-    return generate_answers(*tiny_parts, sentences, settings(alternatives, **changes), constraint)
+    return generate_answers(*tiny_parts, sentences, settings, constraint)
 
 
 @pytest.mark.slow
@@ -152,6 +141,6 @@ def test_the_decoder_of_fixed_buffers_finds_the_same(tiny_parts, monkeypatch):
 
 def test_alternatives_need_a_grammar_and_a_bound():
     with pytest.raises(ValueError, match="alternatives needs constrain"):
-        settings(0.1, constrain=False)
+        decoding_settings(alternatives=0.1, constrain=False)
     with pytest.raises(ValueError, match=r"greater than or equal to 0\.01"):
-        settings(0.001)
+        decoding_settings(alternatives=0.001)

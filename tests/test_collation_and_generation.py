@@ -1,9 +1,9 @@
 import pytest
 import torch
+from decoding_settings import decoding_settings
 
 from viggo_pipe.collation import IGNORED, CausalCollator, pad
 from viggo_pipe.generation import generate_answers
-from viggo_pipe.settings.generate import GenerateSettings
 
 SENTENCES = [
     "Why?",
@@ -73,15 +73,7 @@ def test_batches_of_any_size_give_the_same_text_in_order(tiny_parts):
             tokenizer,
             encoder,
             SENTENCES,
-            GenerateSettings(
-                split="test",
-                constrain=False,
-                alternatives=None,
-                batch_size=size,
-                cuda_graph=False,
-                dequantize=False,
-                max_new_tokens=12,
-            ),
+            decoding_settings(constrain=False, batch_size=size, max_new_tokens=12),
             on_batch=lambda answers, tokens: seen.append(len(answers)),
         )
         for size in (1, 3, 4)
@@ -104,8 +96,6 @@ def test_generation_stops_at_eos_and_at_the_end_of_a_line(tiny_parts, monkeypatc
             return logits
 
         monkeypatch.setattr(model.lm_head, "forward", scripted)
-        settings = GenerateSettings(
-            split="test", constrain=False, alternatives=None, batch_size=1, cuda_graph=False, dequantize=False, max_new_tokens=20
-        )
+        settings = decoding_settings(constrain=False, max_new_tokens=20)
         assert generate_answers(model, tokenizer, encoder, ["Hm."], settings) == [expected]
         assert len(list(calls)) >= 20

@@ -1,4 +1,5 @@
 import pytest
+from decoding_settings import decoding_settings
 
 from viggo_pipe.constrained_decoding import Constraint
 from viggo_pipe.errors import InputError
@@ -7,7 +8,6 @@ from viggo_pipe.lexicon import Lexicon
 from viggo_pipe.sample import generate_sample
 from viggo_pipe.scoring import judge
 from viggo_pipe.settings.dataset import SampleSettings
-from viggo_pipe.settings.generate import GenerateSettings
 
 ROWS = generate_sample(SampleSettings(train=30, validation=1, test=12, seed=0))
 
@@ -18,15 +18,7 @@ def constraint(tiny_parts):
 
 
 def answers(tiny_parts, constraint, batch_size, max_new_tokens=150):
-    settings = GenerateSettings(
-        split="test",
-        constrain=True,
-        alternatives=None,
-        batch_size=batch_size,
-        cuda_graph=False,
-        dequantize=False,
-        max_new_tokens=max_new_tokens,
-    )
+    settings = decoding_settings(batch_size=batch_size, max_new_tokens=max_new_tokens)
     return generate_answers(*tiny_parts, [row["sentence"] for row in ROWS["test"]], settings, constraint)
 
 
@@ -60,9 +52,7 @@ def test_a_model_keeps_to_the_grammar_as_little_as_it_is_made_to(tiny_parts, con
         return logits
 
     monkeypatch.setattr(model.lm_head, "forward", scripted)
-    settings = GenerateSettings(
-        split="test", constrain=True, alternatives=None, batch_size=1, cuda_graph=False, dequantize=False, max_new_tokens=150
-    )
+    settings = decoding_settings()
     assert generate_answers(model, tokenizer, encoder, [row["sentence"]], settings, constraint) == [row["meaning_representation"]]
 
 
