@@ -38,6 +38,7 @@ def admits(vocabulary, answer: str, sentence: str = SENTENCE, lexicon: Lexicon =
         "confirm(name[Portal 2], release_year[2011], developer[Valve Corporation], genres[puzzle], platforms[PC])",
         "inform(genres[action, puzzle, shooter], has_multiplayer[no], platforms[PC])",
         "request(specifier[funniest])",
+        "request_explanation(rating[good], genres[puzzle])",
         "request_attribute(esrb[])",
         "request_attribute(has_mac_release[])",
         "inform(esrb[E 10+ (for Everyone 10 and Older)])",
@@ -76,6 +77,10 @@ def test_an_answer_in_the_ontology_and_of_the_sentences_words_is_admitted(vocabu
         "inform(name[Portal 2], has_mac_release[no])",
         "request_attribute(esrb[], rating[])",
         "request_attribute(rating[good])",
+        "recommend(name[Portal 2], specifier[funniest])",  # of another act
+        "confirm(name[Portal 2], rating[good])",
+        "request(name[Portal 2], specifier[funniest])",
+        "request_attribute(specifier[])",
     ],
 )
 def test_anything_else_is_not(vocabulary, answer):

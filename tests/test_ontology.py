@@ -4,7 +4,7 @@ import pytest
 from viggo_files import viggo_rows
 
 from viggo_pipe.meaning import parse
-from viggo_pipe.ontology import ATTRIBUTES, CLOSED_VALUES, DIALOGUE_ACTS, LIST_ATTRIBUTES, OPEN_ATTRIBUTES
+from viggo_pipe.ontology import ATTRIBUTES, CLOSED_VALUES, DIALOGUE_ACTS, LIST_ATTRIBUTES, OPEN_ATTRIBUTES, attributes_of
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,12 @@ def test_the_closed_values_are_those_of_the_data(gold):
 @pytest.mark.viggo
 def test_the_attributes_are_those_of_the_data(gold):
     assert {slot.attribute for meaning in gold for slot in meaning.slots} == set(ATTRIBUTES)
+
+
+@pytest.mark.viggo
+def test_gold_acts_have_the_attributes_that_they_can_have(gold):
+    for meaning in gold:
+        assert {slot.attribute for slot in meaning.slots} <= set(attributes_of(meaning.act))
 
 
 @pytest.mark.viggo

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from viggo_pipe.mentions import unmentioned
-from viggo_pipe.ontology import ATTRIBUTES, CLOSED_VALUES, DIALOGUE_ACTS, LIST_ATTRIBUTES, OPEN_ATTRIBUTES
+from viggo_pipe.ontology import ATTRIBUTES, CLOSED_VALUES, DIALOGUE_ACTS, LIST_ATTRIBUTES, OPEN_ATTRIBUTES, attributes_of
 
 _ASKS_FOR_A_VALUE = "request_attribute"  # the one act with an empty value
 _PROPER_NAMES = ("name", "developer")
@@ -15,23 +15,27 @@ _OF_A_VALUE = r"[^\s\[\]]"  # what a value begins and ends with
 def answer_grammar(sentence: str, known: Mapping[str, Sequence[str]]) -> str:
     """A grammar, in llguidance's Lark syntax, of the meaning representations that `sentence` can have.
 
-    Acts, attributes and closed values are the ontology's, slots and list values stand in its order, each at most once. What is
-    said of a store, a system or a platform is said of one that a word resembles (`mentions`). The value of an open attribute
+    Acts, their attributes and closed values are the ontology's, slots and list values stand in its order, each at most once. What
+    is said of a store, a system or a platform is said of one that a word resembles (`mentions`). The value of an open attribute
     is a run of words of the sentence, or one of the values `known` for that attribute; a known name that the sentence writes
     with other capitals is written as it is known. A tokenizer may have the answer begin with a space.
     """
-    acts = [act for act in DIALOGUE_ACTS if act != _ASKS_FOR_A_VALUE]
     absent = unmentioned(sentence)
     lists = {attribute: [value for value in CLOSED_VALUES[attribute] if value not in absent] for attribute in LIST_ATTRIBUTES}
     wordless = not re.search(_OF_A_VALUE, sentence)
     valueless = {one for one in OPEN_ATTRIBUTES if wordless and not known.get(one)}
     attributes = [one for one in ATTRIBUTES if one not in absent | valueless and lists.get(one, True)]
+    alike: dict[tuple[str, ...], list[str]] = {}  # acts, by the attributes that they have
+    for act in DIALOGUE_ACTS:
+        if act != _ASKS_FOR_A_VALUE:
+            alike.setdefault(tuple(one for one in attributes_of(act) if one in attributes), []).append(act)
     rules = {
-        "start": '" "? (asking | telling)',
-        "asking": f'"{_ASKS_FOR_A_VALUE}(" {_one_of(ATTRIBUTES)} "[])"',
-        "telling": f'{_one_of(f"{act}(" for act in acts)} slots ")"',
-        **_ordered("slots", [f"slot_{attribute}" for attribute in attributes]),
+        "start": f'" "? (asking | {" | ".join(f"telling_{number}" for number in range(len(alike)))})',
+        "asking": f'"{_ASKS_FOR_A_VALUE}(" {_one_of(attributes_of(_ASKS_FOR_A_VALUE))} "[])"',
     }
+    for number, (theirs, acts) in enumerate(alike.items()):
+        rules[f"telling_{number}"] = f'{_one_of(f"{act}(" for act in acts)} slots_{number} ")"'
+        rules |= _ordered(f"slots_{number}", [f"slot_{attribute}" for attribute in theirs])
     for attribute in attributes:
         if attribute in OPEN_ATTRIBUTES:
             value = _one_of(known.get(attribute, ()), "NAMES" if attribute in _PROPER_NAMES else "WORDS")

@@ -1,7 +1,8 @@
 """ViGGO's ontology: dialogue acts, attributes in their gold order, and the closed value sets.
 
 Juraska, Bowden, Walker: "ViGGO: A Video Game Corpus for Data-To-Text Generation in Open-Domain Conversation",
-INLG 2019 (W19-8623). Orders and value sets are those of the 6,900 published rows; a test holds them to the data.
+INLG 2019 (W19-8623). Orders, value sets and which act has what are those of the 6,900 published rows; a test holds them to
+the data.
 """
 
 DIALOGUE_ACTS = (
@@ -33,6 +34,13 @@ ATTRIBUTES = (
     "has_mac_release",
     "specifier",
 )
+
+# Attributes that not every act has, and the acts that do.
+ACTS_WITH: dict[str, tuple[str, ...]] = {
+    "name": ("inform", "confirm", "give_opinion", "recommend", "suggest", "verify_attribute"),
+    "rating": ("inform", "give_opinion", "request_explanation", "verify_attribute"),
+    "specifier": ("request",),
+}
 
 YES_NO = ("yes", "no")
 
@@ -80,3 +88,8 @@ LIST_ATTRIBUTES = ("genres", "player_perspective", "platforms")
 
 # Attributes whose value is free text, taken from the sentence.
 OPEN_ATTRIBUTES = tuple(attribute for attribute in ATTRIBUTES if attribute not in CLOSED_VALUES)
+
+
+def attributes_of(act: str) -> tuple[str, ...]:
+    """The attributes that `act` can have, in their order."""
+    return tuple(attribute for attribute in ATTRIBUTES if act in ACTS_WITH.get(attribute, DIALOGUE_ACTS))
