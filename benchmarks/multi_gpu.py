@@ -6,7 +6,8 @@ MODEL is a folder that benchmarks/mistral_shape.py wrote, or another one with we
 of ViGGO's CSV files. All methods take 32 packs of 512 tokens an optimizer step, in NF4, as the profile mistral-7b has it but
 for what the method's name says, and for CUDA graphs, which several processes cannot have. `loss_difference` is the largest
 between a step's loss and that of one process with the same layers: sums in another order round otherwise, and what folded
-layers round, they round in bf16. Speed is summed over the processes; memory is that of the one that took most.
+layers round, they round in bf16. One process with batches of half the size says how much such rounding comes to. Speed is
+summed over the processes; memory is that of the one that took most.
 """
 
 import argparse
@@ -28,25 +29,26 @@ from viggo_pipe.model_loading import load_model
 from viggo_pipe.sharding import make_shardable
 from viggo_pipe.training import build_trainer, prepare_for_training
 
-_PACKS, _BATCH = 32, 8  # of an optimizer step, of a forward pass
+_PACKS, _BATCH, _FEWER = 32, 8, 4  # of an optimizer step, of a forward pass
 _STEPS = 1000  # for the schedule of learning rates: the clock stops training long before
 _ALL = {"batch_size": _BATCH, "max_steps": _STEPS, "epochs": None, "eval_steps": None, "log_steps": 1, "cuda_graph": False}
 _PLAIN = {"fold_adapter": False, "compile": False}
 _CHANGES = {
     "1 process": _PLAIN,
+    "1 process, batches of 4": {**_PLAIN, "batch_size": _FEWER},
     "2 processes, DDP": {**_PLAIN, "processes": 2},
     "2 processes, FSDP": {**_PLAIN, "processes": 2, "sharding": "full"},
     "1 process, folded and compiled": {},
     "2 processes, DDP, folded and compiled": {"processes": 2},
 }
-_ALONE = {"2 processes, DDP": "1 process", "2 processes, FSDP": "1 process"}
+_ALONE = dict.fromkeys(("1 process, batches of 4", "2 processes, DDP", "2 processes, FSDP"), "1 process")
 _ALONE["2 processes, DDP, folded and compiled"] = "1 process, folded and compiled"
 
 
 def settings(method: str, params):
     """Section train for one of the methods."""
     changes = _ALL | _CHANGES[method]
-    accumulation = _PACKS // _BATCH // changes.get("processes", 1)
+    accumulation = _PACKS // changes["batch_size"] // changes.get("processes", 1)
     return params.train.model_copy(update={**changes, "accumulation": accumulation})
 
 
