@@ -16,7 +16,7 @@ from pathlib import Path
 from viggo_pipe.machine import describe_machine
 
 Method = Callable[[argparse.Namespace], dict]
-_PEERS = ("trl", "liger-kernel", "unsloth")
+_PEERS = {"trl": "trl", "liger-kernel": "liger_kernel", "unsloth": "unsloth"}  # and the module that each is imported as
 _LIMIT = 240  # seconds; on an H100 the longest method took less than half of it
 
 
@@ -50,7 +50,7 @@ class Results:
     """
 
     def __init__(self, out: Path, machine: dict | None = None):
-        self._out, self._content = out, {"machine": machine or _machine(), "methods": {}}
+        self._out, self._content = out, {"machine": machine or describe_machine(), "methods": {}}
         if out.exists():
             earlier = json.loads(out.read_text(encoding="utf-8"))
             if earlier["machine"] == self._content["machine"]:
@@ -62,6 +62,12 @@ class Results:
         self._content["methods"][method] = figures
         self._out.parent.mkdir(parents=True, exist_ok=True)
         self._out.write_text(json.dumps(self._content, indent=2) + "\n", encoding="utf-8")
+
+
+def peer_versions() -> dict[str, dict[str, str]]:
+    """`versions` of the peers that this process has imported, if it has any."""
+    found = {name: metadata.version(name) for name, module in _PEERS.items() if module in sys.modules}
+    return {"versions": found} if found else {}
 
 
 @contextmanager
@@ -87,14 +93,3 @@ def _figures(command: list[str], limit: float) -> dict:
     if process.returncode:
         return {"error": (errors.strip().splitlines() or ["no message"])[-1][:300]}
     return json.loads(output.strip().splitlines()[-1])
-
-
-def _machine() -> dict:
-    """This machine, and the versions of the peers that are installed."""
-    machine = describe_machine()
-    for peer in _PEERS:
-        try:
-            machine["versions"][peer] = metadata.version(peer)
-        except metadata.PackageNotFoundError:
-            continue
-    return machine

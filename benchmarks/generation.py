@@ -9,28 +9,33 @@ Figures are medians of some runs after a first one, of one after a few sentences
 for the slowest.
 """
 
+from unsloth_peer import load_with_unsloth  # noqa: I001 (before the libraries that it patches)
 import argparse
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import repeat
 from pathlib import Path
 
 import torch
-from apart import add_arguments, run
+from apart import add_arguments, peer_versions, run
 from clock import peak_gpu_memory
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import LogitsProcessor
 from viggo_rows import encoder_for, profile_for, read_split
 
+from viggo_pipe.base_model import BaseModel
 from viggo_pipe.constrained_decoding import Constraint, GrammarProcessor
 from viggo_pipe.dequantization import dequantize
 from viggo_pipe.generation import generate_answers
 from viggo_pipe.lexicon import Lexicon
 from viggo_pipe.model_loading import load_model
+from viggo_pipe.params import Params
 
 _RUNS = 3
+_RANK, _ALPHA = 16, 32
+_LONGEST = 512  # tokens of a prompt and its answer
 _FEW = 8  # sentences that a method which takes minutes is tried with
 
 
@@ -68,17 +73,34 @@ class ForcedConstraint:
             yield Forced([self._references[sentence] for sentence in sentences], grammar)
 
 
+def load_adapted(params: Params, base: BaseModel) -> PeftModel:
+    """The model with an untrained adapter."""
+    lora = LoraConfig(r=_RANK, lora_alpha=_ALPHA, target_modules="all-linear", task_type="CAUSAL_LM")
+    return get_peft_model(load_model(base, params.quantize), lora)
+
+
+def load_unsloth(params: Params, base: BaseModel) -> PeftModel:
+    """The same, by Unsloth and made ready for its own generation."""
+    from unsloth import FastLanguageModel
+
+    return FastLanguageModel.for_inference(load_with_unsloth(base, _LONGEST, _RANK, _ALPHA))
+
+
 def generate(
-    options: argparse.Namespace, grammar: bool, expand: bool = False, runs: int = _RUNS, few: bool = False, **changes
+    options: argparse.Namespace,
+    grammar: bool,
+    expand: bool = False,
+    runs: int = _RUNS,
+    few: bool = False,
+    load: Callable = load_adapted,
+    **changes,
 ) -> dict[str, float | int]:
     """Generate the test split, or a `few` of its sentences, `runs` times with `changes` to the profile's section generate."""
     params, base = profile_for(options.model, options.viggo)
     settings = params.generate.model_copy(update={"dequantize": expand, **changes})
     encoder = encoder_for(params, base)
     tokenizer = encoder.tokenizer
-    model = get_peft_model(
-        load_model(base, params.quantize), LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
-    )
+    model = load(params, base)
     if expand:
         dequantize(model)
     rows = read_split(params, "test")[: options.sentences]
@@ -123,6 +145,7 @@ def generate(
         "first_run": round(first_run, 2),
         "sentences_per_second": round(len(rows) / statistics.median(seconds), 2),
         "peak_gpu_memory_gb": peak_gpu_memory(),
+        **peer_versions(),
     }
 
 
@@ -135,6 +158,7 @@ METHODS = {
     "seed's recipe": partial(generate, **_PLAIN, few=True, batch_size=1),
     "generate, NF4, batch 64": partial(generate, **_PLAIN, batch_size=64),
     "generate, NF4, batch 256": partial(generate, **_PLAIN, batch_size=256),
+    "Unsloth, batch 256": partial(generate, **_PLAIN, batch_size=256, load=load_unsloth),
 }
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes docs/performance.md from benchmarks/results/*.json.
+"""Writes docs/performance.md from benchmarks/results/*.json: BENCHMARK.json, and BENCHMARK-*.json of other machines.
 
 python benchmarks/performance.py    (or: make performance)
 """
@@ -20,10 +20,11 @@ SHOWN_KERNELS = 12  # of a profile, those that take longest
 
 def render() -> str:
     """The document; what has not been measured says so."""
+    folder = ROOT / "benchmarks/results"
     results = {}
     for name in RESULTS:
-        path = ROOT / "benchmarks/results" / f"{name}.json"
-        results[name] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        paths = [*folder.glob(f"{name}.json"), *sorted(folder.glob(f"{name}-*.json"))]
+        results[name] = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
     )

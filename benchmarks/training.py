@@ -8,21 +8,15 @@ over windows of some optimizer steps, after the first ones; tokens are real ones
 two steps spent the GPU's time on, by kernel.
 """
 
+from unsloth_peer import load_with_unsloth  # noqa: I001 (before the libraries that it patches)
 import argparse
-import sys
-from contextlib import suppress
-
-if any(argument.startswith("Unsloth") for argument in sys.argv):
-    with suppress(ImportError):  # said where it is used
-        import unsloth  # noqa: F401 (before the libraries that it patches)
-
 import tempfile
 from functools import partial
 from pathlib import Path
 
 import torch
 import transformers
-from apart import add_arguments, run
+from apart import add_arguments, peer_versions, run
 from clock import Clock
 from datasets import Dataset
 from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
@@ -36,7 +30,6 @@ from viggo_pipe.training import build_trainer, prepare_for_training
 
 _WINDOWS, _PROFILED = 5, 2
 _STEPS = 1000  # for the schedule of learning rates: the clock stops training long before
-_LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 _RANK, _ALPHA = 16, 32
 
 
@@ -76,14 +69,7 @@ def trl(params, base, rows, windows: int, **arguments) -> dict:
 
 def unsloth_sft(params, base, rows, windows: int, length: int, **arguments) -> dict:
     """The same with Unsloth's kernels."""
-    from unsloth import FastLanguageModel
-
-    model, _ = FastLanguageModel.from_pretrained(
-        str(base.folder), max_seq_length=length, load_in_4bit=True, dtype=torch.bfloat16, local_files_only=True
-    )
-    model = FastLanguageModel.get_peft_model(
-        model, r=_RANK, lora_alpha=_ALPHA, lora_dropout=0, target_modules=_LINEAR, use_gradient_checkpointing=False
-    )
+    model = load_with_unsloth(base, length, _RANK, _ALPHA)
     return _sft(model, params, base, rows, windows, length=length, **arguments)
 
 
@@ -102,7 +88,8 @@ def _sft(model: PreTrainedModel, params, base, rows, windows: int, batch_size: i
             train_dataset=Dataset.from_list(data),
             processing_class=encoder_for(params, base).tokenizer,
         )
-        return Clock(trainer.data_collator, _tokens_of_rows, 1, windows).train(trainer)
+        figures = Clock(trainer.data_collator, _tokens_of_rows, 1, windows).train(trainer)
+    return figures | peer_versions()
 
 
 def _lora() -> LoraConfig:
@@ -155,6 +142,7 @@ METHODS = {
     "Trainer, padded, checkpointing": partial(padded, batch_size=128, **_CHECKPOINTING, **_BY_LENGTH),
     "TRL, packing": partial(trl, batch_size=4, length=1024),
     "TRL, packing, Liger": partial(trl, batch_size=4, length=1024, use_liger_kernel=True),
+    "TRL, packing, Liger, 8 rows": partial(trl, batch_size=8, length=1024, use_liger_kernel=True),
     "Unsloth, packing": partial(unsloth_sft, batch_size=4, length=1024),
 }
 
