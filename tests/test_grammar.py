@@ -24,7 +24,7 @@ def vocabulary(tiny_parts):
 
 def admits(vocabulary, answer: str, sentence: str = SENTENCE, lexicon: Lexicon = LEXICON) -> bool:
     """Whether the whole of `answer` is an answer to `sentence`."""
-    matcher = LLMatcher(vocabulary, answer_grammar(sentence, lexicon.resembling(sentence)))
+    matcher = LLMatcher(vocabulary, answer_grammar(sentence, *lexicon.resembling([sentence])))
     assert not matcher.is_error(), matcher.get_error()
     tokens = vocabulary.tokenize_str(answer)
     return matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting()
@@ -113,14 +113,15 @@ def test_any_sentence_has_a_grammar(vocabulary, sentence):
 
 
 def test_the_lexicon_holds_names_and_dates_and_no_specifier():
-    known = LEXICON.resembling("portal 2, half life alyx, march 23 2020, 2011, funny, valve corporation")
+    known, unknown = LEXICON.resembling(["portal 2, half life alyx, march 23 2020, 2011, funny, valve corporation", "Why?"])
     assert known == {
         "name": ["Half-Life: Alyx", "Portal 2"],
         "exp_release_date": ["March 23, 2020"],
         "release_year": ["2011"],
         "developer": ["Valve Corporation"],
     }
-    assert not any(LEXICON.resembling("Why?").values())
+    assert unknown.keys() == known.keys() and not any(unknown.values())
+    assert LEXICON.resembling([]) == []
 
 
 @pytest.mark.viggo

@@ -17,6 +17,7 @@ from viggo_pipe.grammar import answer_grammar
 from viggo_pipe.lexicon import Lexicon
 
 _WORD = 32  # bits of a mask's word
+_AT_ONCE = 8  # sentences that a thread looks up and compiles
 
 
 class RowProcessor(Protocol):
@@ -43,7 +44,7 @@ class Constraint:
         if self._vocabulary.decode_str(tokenizer(text, add_special_tokens=False)["input_ids"]).strip() != text.strip():
             raise InputError("generate.constrain: llguidance misreads the base model's tokenizer; set it to false")
         self._executor = LLExecutor()
-        self._threads = ThreadPoolExecutor(os.cpu_count())
+        self._threads = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2))  # the others fill masks meanwhile
         self._eos_token_id = tokenizer.eos_token_id
         # What can end an answer that ran out of tokens, behind a whole slot and behind a whole value.
         self._endings = [[*self._vocabulary.tokenize_str(text), self._eos_token_id] for text in ("", ")", "])")]
@@ -53,18 +54,22 @@ class Constraint:
 
         A batch's grammars, some milliseconds each, are compiled on other threads while the model generates the one before.
         """
-        ahead: list[Future[LLMatcher]] | None = None
+        ahead: list[Future[list[LLMatcher]]] | None = None
         for sentences in chain(batches, [()]):
-            compiling = [self._threads.submit(self._matcher, sentence) for sentence in sentences]
+            some = [sentences[start : start + _AT_ONCE] for start in range(0, len(sentences), _AT_ONCE)]
+            compiling = [self._threads.submit(self._matchers, few) for few in some]
             if ahead is not None:
-                yield GrammarProcessor([matcher.result() for matcher in ahead], self._executor, self._endings, self._eos_token_id)
+                matchers = [matcher for few in ahead for matcher in few.result()]
+                yield GrammarProcessor(matchers, self._executor, self._endings, self._eos_token_id)
             ahead = compiling
 
-    def _matcher(self, sentence: str) -> LLMatcher:
-        matcher = LLMatcher(self._vocabulary, answer_grammar(sentence, self._lexicon.resembling(sentence)))
-        if matcher.is_error():
-            raise RuntimeError(f"no grammar for the sentence {sentence!r}: {matcher.get_error()}")
-        return matcher
+    def _matchers(self, sentences: Sequence[str]) -> list[LLMatcher]:
+        grammars = map(answer_grammar, sentences, self._lexicon.resembling(sentences))
+        matchers = [LLMatcher(self._vocabulary, grammar) for grammar in grammars]
+        for sentence, matcher in zip(sentences, matchers, strict=True):
+            if matcher.is_error():
+                raise RuntimeError(f"no grammar for the sentence {sentence!r}: {matcher.get_error()}")
+        return matchers
 
 
 class GrammarProcessor(LogitsProcessor):
@@ -88,14 +93,17 @@ class GrammarProcessor(LogitsProcessor):
         """
         if self._running is None:
             self._running = list(range(len(self._matchers)))
-            self._masks = torch.zeros((len(self._matchers), -(-scores.shape[1] // _WORD)), dtype=torch.int32)
+            words = -(-scores.shape[1] // _WORD)
+            # Pinned, so that nothing waits for its copy to the GPU; written again once a step's tokens have come from there.
+            self._masks = torch.empty((len(self._matchers), words), dtype=torch.int32, pin_memory=scores.is_cuda)
             self._bits = torch.arange(_WORD, dtype=torch.int32, device=scores.device)
         else:
             self._consume(tokens)
-        llguidance.torch.fill_next_token_bitmask_par(
-            self._executor, [(self._matchers[row], row) for row in self._running], self._masks
-        )
-        masks = self._masks[list(rows)].to(scores.device)
+        masks, running = self._masks[: len(rows)], set(self._running)
+        masks[[place for place, row in enumerate(rows) if row not in running]] = -1  # generate pads them
+        to_fill = [(self._matchers[row], place) for place, row in enumerate(rows) if row in running]
+        llguidance.torch.fill_next_token_bitmask_par(self._executor, to_fill, masks)
+        masks = masks.to(scores.device, non_blocking=True)
         allowed = (masks.unsqueeze(-1) >> self._bits & 1).bool().flatten(1)[:, : scores.shape[1]]
         return scores.masked_fill(~allowed, -torch.inf)
 
@@ -114,7 +122,6 @@ class GrammarProcessor(LogitsProcessor):
             if not self._matchers[row].consume_token(tokens[row]):
                 raise RuntimeError(f"the grammar took back token {tokens[row]}: {self._matchers[row].get_error()}")
         ended = {row for row in self._running if tokens[row] == self._eos_token_id}
-        self._masks[list(ended)] = -1  # generate pads them
         self._running = [row for row in self._running if row not in ended]
 
     def _ended(self, row: int, ids: list[int]) -> list[int]:

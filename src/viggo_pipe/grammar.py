@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from viggo_pipe.mentions import unmentioned
 from viggo_pipe.ontology import ATTRIBUTES, CLOSED_VALUES, DIALOGUE_ACTS, LIST_ATTRIBUTES, OPEN_ATTRIBUTES, attributes_of
@@ -10,6 +11,7 @@ from viggo_pipe.ontology import ATTRIBUTES, CLOSED_VALUES, DIALOGUE_ACTS, LIST_A
 _ASKS_FOR_A_VALUE = "request_attribute"  # the one act with an empty value
 _PROPER_NAMES = ("name", "developer")
 _OF_A_VALUE = r"[^\s\[\]]"  # what a value begins and ends with
+_KEPT = 1024  # rules that sentences which mention the same have in common
 
 
 def answer_grammar(sentence: str, known: Mapping[str, Sequence[str]]) -> str:
@@ -21,10 +23,28 @@ def answer_grammar(sentence: str, known: Mapping[str, Sequence[str]]) -> str:
     with other capitals is written as it is known. A tokenizer may have the answer begin with a space.
     """
     absent = unmentioned(sentence)
-    lists = {attribute: [value for value in CLOSED_VALUES[attribute] if value not in absent] for attribute in LIST_ATTRIBUTES}
+    lists = {attribute: tuple(one for one in CLOSED_VALUES[attribute] if one not in absent) for attribute in LIST_ATTRIBUTES}
     wordless = not re.search(_OF_A_VALUE, sentence)
     valueless = {one for one in OPEN_ATTRIBUTES if wordless and not known.get(one)}
-    attributes = [one for one in ATTRIBUTES if one not in absent | valueless and lists.get(one, True)]
+    attributes = tuple(one for one in ATTRIBUTES if one not in absent | valueless and lists.get(one, True))
+    rules = {**_acts(attributes)}
+    for attribute in attributes:
+        if attribute in OPEN_ATTRIBUTES:
+            value = _one_of(known.get(attribute, ()), "NAMES" if attribute in _PROPER_NAMES else "WORDS")
+        elif attribute in LIST_ATTRIBUTES:
+            value = f"list_{attribute}"
+            rules |= _ordered(value, tuple(map(json.dumps, lists[attribute])))
+        else:
+            value = _ONE_OF[attribute]
+        rules[f"slot_{attribute}"] = f'"{attribute}[" {value} "]"'
+    rules["WORDS"] = _words(sentence)
+    rules["NAMES"] = _words(_respelled(sentence, [name for attribute in _PROPER_NAMES for name in known.get(attribute, ())]))
+    return "\n".join(f"{name}: {rule}" for name, rule in rules.items())
+
+
+@lru_cache(maxsize=_KEPT)
+def _acts(attributes: tuple[str, ...]) -> Mapping[str, str]:
+    """The rules from the first one on, down to slots of these attributes, as far as each act can have them."""
     alike: dict[tuple[str, ...], list[str]] = {}  # acts, by the attributes that they have
     for act in DIALOGUE_ACTS:
         if act != _ASKS_FOR_A_VALUE:
@@ -35,19 +55,8 @@ def answer_grammar(sentence: str, known: Mapping[str, Sequence[str]]) -> str:
     }
     for number, (theirs, acts) in enumerate(alike.items()):
         rules[f"telling_{number}"] = f'{_one_of(f"{act}(" for act in acts)} slots_{number} ")"'
-        rules |= _ordered(f"slots_{number}", [f"slot_{attribute}" for attribute in theirs])
-    for attribute in attributes:
-        if attribute in OPEN_ATTRIBUTES:
-            value = _one_of(known.get(attribute, ()), "NAMES" if attribute in _PROPER_NAMES else "WORDS")
-        elif attribute in LIST_ATTRIBUTES:
-            value = f"list_{attribute}"
-            rules |= _ordered(value, [json.dumps(entry) for entry in lists[attribute]])
-        else:
-            value = _one_of(CLOSED_VALUES[attribute])
-        rules[f"slot_{attribute}"] = f'"{attribute}[" {value} "]"'
-    rules["WORDS"] = _words(sentence)
-    rules["NAMES"] = _words(_respelled(sentence, [name for attribute in _PROPER_NAMES for name in known.get(attribute, ())]))
-    return "\n".join(f"{name}: {rule}" for name, rule in rules.items())
+        rules |= _ordered(f"slots_{number}", tuple(f"slot_{attribute}" for attribute in theirs))
+    return rules
 
 
 def _words(sentence: str) -> str:
@@ -67,7 +76,8 @@ def _one_of(texts: Iterable[str], *symbols: str) -> str:
     return f"({' | '.join([*map(json.dumps, texts), *symbols])})"
 
 
-def _ordered(name: str, items: list[str]) -> dict[str, str]:
+@lru_cache(maxsize=_KEPT)
+def _ordered(name: str, items: tuple[str, ...]) -> Mapping[str, str]:
     """Rules for one or more of `items`, in their order, separated by ", "; `name` is the rule to start from.
 
     As many rules as items: the rule after item k adds any of the later ones.
@@ -77,3 +87,6 @@ def _ordered(name: str, items: list[str]) -> dict[str, str]:
     for index, item in enumerate(items[1:], start=1):
         rules[f"{name}_{index}"] = f'(", " {item})? {name}_{index + 1}'
     return rules | {f"{name}_{len(items)}": '""'}
+
+
+_ONE_OF = {attribute: _one_of(values) for attribute, values in CLOSED_VALUES.items()}

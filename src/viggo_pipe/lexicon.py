@@ -1,6 +1,6 @@
 """The names, developers and dates that training's meaning representations hold."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rapidfuzz import fuzz, process
 
@@ -25,16 +25,20 @@ class Lexicon:
             for attribute, value in parse(text).slots:
                 if attribute in found and value:
                     found[attribute].add(value)
-        self._values = {attribute: sorted(values) for attribute, values in found.items()}
-        self._folded = {attribute: [value.casefold() for value in values] for attribute, values in self._values.items()}
+        self._attributes = attributes
+        self._entries = [(attribute, value) for attribute, values in found.items() for value in sorted(values)]
+        self._folded = [value.casefold() for _, value in self._entries]
 
-    def resembling(self, sentence: str) -> dict[str, list[str]]:
-        """By attribute, the values, sorted, that some part of `sentence` resembles, capitals aside.
+    def resembling(self, sentences: Sequence[str]) -> list[dict[str, list[str]]]:
+        """For each of `sentences` the values, by attribute and sorted, that some part of it resembles, capitals aside.
 
         Resembling is a normalized indel similarity of 80 % with the part that is most alike.
         """
-        folded, found = sentence.casefold(), {}
-        for attribute, choices in self._folded.items():
-            alike = process.extract(folded, choices, scorer=fuzz.partial_ratio, score_cutoff=_ALIKE, limit=None)
-            found[attribute] = [self._values[attribute][index] for index in sorted(index for _, _, index in alike)]
+        folded = [sentence.casefold() for sentence in sentences]
+        # All at once: meanwhile other threads can compute.
+        alike = process.cdist(folded, self._folded, scorer=fuzz.partial_ratio, score_cutoff=_ALIKE)
+        found: list[dict[str, list[str]]] = [{attribute: [] for attribute in self._attributes} for _ in sentences]
+        for row, column in zip(*(places.tolist() for places in alike.nonzero()), strict=True):
+            attribute, value = self._entries[column]
+            found[row][attribute].append(value)
         return found

@@ -5,6 +5,7 @@ Of ViGGO's 5,103 training rows, all that are about Steam, Linux, a Mac or a plat
 
 import re
 import unicodedata
+from functools import lru_cache
 from itertools import pairwise
 
 from rapidfuzz.distance import OSA
@@ -25,12 +26,12 @@ _MISTYPED, _TWICE = 3, 7  # letters, from which on a word is known with one slip
 
 def unmentioned(sentence: str) -> frozenset[str]:
     """The boolean attributes and the platforms that no word of `sentence` is, or resembles."""
-    words = _words(sentence)
-    return frozenset(
-        what
-        for what, (own, *others) in _WORDS.items()
-        if words.isdisjoint(others) and not any(_resembles(word, own) for word in words)
-    )
+    return frozenset(_WORDS).difference(*map(_meant, _words(sentence)))
+
+
+@lru_cache(maxsize=2**14)
+def _meant(word: str) -> frozenset[str]:
+    return frozenset(what for what, (own, *others) in _WORDS.items() if word in others or _resembles(word, own))
 
 
 def _words(sentence: str) -> set[str]:

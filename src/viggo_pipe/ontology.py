@@ -5,6 +5,8 @@ INLG 2019 (W19-8623). Orders, value sets and which act has what are those of the
 the data.
 """
 
+from functools import cache
+
 DIALOGUE_ACTS = (
     "inform",
     "confirm",
@@ -90,6 +92,7 @@ LIST_ATTRIBUTES = ("genres", "player_perspective", "platforms")
 OPEN_ATTRIBUTES = tuple(attribute for attribute in ATTRIBUTES if attribute not in CLOSED_VALUES)
 
 
+@cache
 def attributes_of(act: str) -> tuple[str, ...]:
     """The attributes that `act` can have, in their order."""
     return tuple(attribute for attribute in ATTRIBUTES if act in ACTS_WITH.get(attribute, DIALOGUE_ACTS))
