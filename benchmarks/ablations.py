@@ -20,6 +20,11 @@ from viggo_pipe.errors import InputError
 from viggo_pipe.results import mean_and_spread
 
 _AS_IT_IS = "the profile, one adapter"
+_ASKED: dict[str, dict[str, Any]] = {
+    "prompt": {"reverse": "Meaning representation: {meaning_representation}\nSentence:\n"},
+    "train": {"reverse_members": 1},
+    "generate": {"alternatives": 0.02, "reverse_weight": 0.2},
+}
 CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     _AS_IT_IS: {},
     "learning rate 1e-3": {"train": {"learning_rate": 0.001}},
@@ -40,6 +45,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "rows as written, ten epochs": {"augment": {"variants": 1}, "train": {"epochs": 10}},
     "another prompt": {"prompt": {"template": "{sentence}\n"}},
     "alternatives from 0.02 on": {"generate": {"alternatives": 0.02}},
+    "and sentences asked": _ASKED,
     "answers not constrained": {"generate": {"constrain": False}},
 }
 _STAGES = ("fetch", "tokenize", "train", "predict-tuned", "predict-probes", "score-tuned", "score-probes")

@@ -31,7 +31,7 @@ def main() -> dict[str, float]:
     digest = input_digest([params.model, params.quantize, params.lora, params.train], TOKENS)
     deterministic = deterministic_algorithms(params.train.deterministic)
     with deterministic, together(params.train), resumable_together("train", digest) as scratch:
-        (train_rows, prompt), (validation_rows, _) = map(read_tokens, TOKENS)
+        train_tokens, validation_tokens = map(read_tokens, TOKENS)
         with first_on_each_machine():
             base = find_base_model(params.model)
         model = load_model(base, params.quantize)
@@ -42,8 +42,9 @@ def main() -> dict[str, float]:
         print("parameters: {trainable_parameters:,} trainable of {total_parameters:,} ({trainable_percent} %)".format(**counts))
 
         pad_token_id = load_tokenizer(base).pad_token_id
+        prompt = train_tokens.prompt
         with keeping_last_good(base, prompt), naming_settings(TRAINING):
-            result = train_soup(model, train_rows, validation_rows, pad_token_id, params.train, params.runtime, scratch)
+            result = train_soup(model, train_tokens, validation_tokens, pad_token_id, params.train, params.runtime, scratch)
         if is_first():
             save_adapter(result.model, base, prompt, "models/adapter")
             write_plot("plots/loss.csv", result.losses)

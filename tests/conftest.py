@@ -42,4 +42,4 @@ def tiny_parts(tiny_folder):
 
     tokenizer = load_tokenizer(BaseModel(tiny_folder, "tiny", None))
     model = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32)
-    return model, tokenizer, PromptEncoder(tokenizer, PromptSettings(template="{sentence}\n"))
+    return model, tokenizer, PromptEncoder(tokenizer, PromptSettings(template="{sentence}\n", reverse=None))

@@ -7,16 +7,20 @@ import math
 import pytest
 import torch
 from decoding_settings import decoding_settings
+from peft import LoraConfig, get_peft_model
 
 from viggo_pipe import generation
+from viggo_pipe.adapter import REVERSE
 from viggo_pipe.alternatives import Prefix, PrefixSearch, log_probabilities, n_best
 from viggo_pipe.constrained_decoding import Constraint
 from viggo_pipe.decoding import GraphedDecoder
 from viggo_pipe.generation import generate_answers
 from viggo_pipe.lexicon import Lexicon
 from viggo_pipe.meaning import parse
+from viggo_pipe.prompt import PromptEncoder
 from viggo_pipe.sample import generate_sample
 from viggo_pipe.settings.dataset import SampleSettings
+from viggo_pipe.settings.prompt import PromptSettings
 
 EOS, VOCABULARY, LONGEST = 0, 12, 3
 ROWS = generate_sample(SampleSettings(train=30, validation=1, test=12, seed=0))
@@ -112,6 +116,39 @@ def test_what_is_taken_is_likelier_to_the_model_than_the_greedy_answer(tiny_part
     assert all(of_best[index] > of_greedy[index] for index in changed)
     assert answered(tiny_parts, 0.99) == greedy
     assert answered(tiny_parts, 0.05, batch_size=1) == answered(tiny_parts, 0.05, batch_size=2) == best
+
+
+@pytest.fixture
+def both_ways(tiny_parts):
+    """That model with an adapter of either direction, drawn at random, and an encoder with either's prompt."""
+    model, tokenizer, _ = tiny_parts
+    torch.manual_seed(0)
+    config = LoraConfig(r=4, target_modules=["q_proj", "down_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
+    adapted = get_peft_model(copy.deepcopy(model), config)
+    adapted.add_adapter(REVERSE, config)
+    prompts = PromptSettings(template="{sentence}\n", reverse="{meaning_representation}\n")
+    return adapted, tokenizer, PromptEncoder(tokenizer, prompts)
+
+
+@pytest.mark.slow
+def test_the_sentence_given_the_answer_has_its_say(both_ways):
+    model, tokenizer, encoder = both_ways
+    pad, weight = tokenizer.pad_token_id, 100.0
+
+    def scores(answers):
+        pairs = list(zip(SENTENCES, answers, strict=True))
+        forth = torch.tensor(log_probabilities(model, [encoder.example(*pair) for pair in pairs], pad))
+        model.set_adapter(REVERSE)
+        back = torch.tensor(log_probabilities(model, [encoder.reverse_example(*pair) for pair in pairs], pad))
+        model.set_adapter("default")
+        return forth, forth + weight * back
+
+    alone, both = (answered(both_ways, 0.01, reverse_weight=given) for given in (0.0, weight))
+    assert model.active_adapters == ["default"]
+    changed = torch.tensor([one != other for one, other in zip(alone, both, strict=True)])
+    (alone_forth, alone_score), (both_forth, both_score) = scores(alone), scores(both)
+    assert changed.any()
+    assert (both_score > alone_score)[changed].all() and (both_forth < alone_forth)[changed].all()
 
 
 @pytest.mark.parametrize("max_new_tokens", [1, 12, pytest.param(150, marks=pytest.mark.slow)])

@@ -115,6 +115,19 @@ def test_an_adapter_of_another_base_is_refused(tiny, monkeypatch, capsys):
     assert not (tiny.folder / "predictions").exists()
 
 
+def test_sentences_are_asked_of_adapters_that_have_learnt_them(tiny, monkeypatch, capsys):
+    for script in ("fetch_dataset.py", "tokenize_dataset.py", "train_lora.py"):
+        assert tiny.run(monkeypatch, script) == 0
+    tiny.set(prompt={"reverse": "{meaning_representation}\n"}, train={"reverse_members": 1})
+    tiny.set(generate={"alternatives": 0.5, "reverse_weight": 0.5})
+    capsys.readouterr()
+    assert tiny.run(monkeypatch, "predict.py", "tuned") == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "train.reverse_members" in error
+    assert tiny.run(monkeypatch, "predict.py", "base") == 0
+    assert "the base model answers greedily" in capsys.readouterr().out
+
+
 def test_damaged_weights_and_adapters_are_named(tiny, monkeypatch, capsys):
     for script in ("fetch_dataset.py", "tokenize_dataset.py", "train_lora.py"):
         assert tiny.run(monkeypatch, script) == 0

@@ -53,7 +53,8 @@ def test_the_steps_are_those_that_training_takes(project, monkeypatch, settings)
 
 def test_rows_tokens_and_packs_are_the_stages(project):
     project.set(train={"pack_length": 256, "group_by_length": False}, augment={"variants": 3})
-    found, params = planned(), load_params(*SECTIONS)
+    params = load_params(*SECTIONS)
+    (found,) = planned().directions
     sources = find_sources(params)
     encoder = plan.PromptEncoder(sources.tokenizer, params.prompt)
     rows = [

@@ -11,10 +11,10 @@ from viggo_pipe.settings.tokenize import TokenizeSettings
 from viggo_pipe.tokenizer import load_tokenizer
 from viggo_pipe.tokens import TokenizedSplit, read_tokens, write_tokens
 
-PROMPT = PromptSettings(template="Sentence: {sentence}\nMeaning representation:\n")
-MEANING = "confirm(name[Amber Anvil])"
+PROMPT = PromptSettings(template="Sentence: {sentence}\nMeaning representation:\n", reverse=None)
+SENTENCE, MEANING = "Do you mean Amber Anvil?", "confirm(name[Amber Anvil])"
 ROWS = [
-    {"id": "a", "sentence": "Do you mean Amber Anvil?", "meaning_representation": MEANING},
+    {"id": "a", "sentence": SENTENCE, "meaning_representation": MEANING},
     {"id": "b", "sentence": "You mean Amber Anvil, " + "the game " * 60 + "right?", "meaning_representation": MEANING},
 ]
 
@@ -43,12 +43,36 @@ def test_pad_is_not_eos_even_where_the_tokenizer_says_so(folder, tokenizer):
 
 
 def test_an_example_is_bos_prompt_answer_eos(tokenizer, encoder):
-    example = encoder.example("Do you mean Amber Anvil?", MEANING)
+    example = encoder.example(SENTENCE, MEANING)
     ids, start = example["input_ids"], example["answer_start"]
     assert ids[0] == tokenizer.bos_token_id and ids[-1] == tokenizer.eos_token_id
     assert ids.count(tokenizer.bos_token_id) == ids.count(tokenizer.eos_token_id) == 1
-    assert ids[:start] == encoder.prompt("Do you mean Amber Anvil?")
+    assert ids[:start] == encoder.prompt(SENTENCE)
     assert encoder.decode(ids[start:]) == MEANING
+
+
+def test_the_other_direction_answers_with_the_sentence(tokenizer):
+    encoder = PromptEncoder(tokenizer, PROMPT.model_copy(update={"reverse": "Say {meaning_representation}:\n"}))
+    forth, back = encoder.example(SENTENCE, MEANING), encoder.reverse_example(SENTENCE, MEANING)
+    assert forth == PromptEncoder(tokenizer, PROMPT).example(SENTENCE, MEANING)
+    ids, start = back["input_ids"], back["answer_start"]
+    assert ids[0] == tokenizer.bos_token_id and ids[-1] == tokenizer.eos_token_id
+    assert encoder.decode(ids[1:start]) == f"Say {MEANING}:"
+    assert encoder.decode(ids[start:]) == SENTENCE
+
+
+@pytest.mark.parametrize("reverse", [None, "Say {meaning_representation}:\n"])
+def test_rows_are_tokenized_in_both_directions_where_there_is_a_prompt_of_each(tokenizer, reverse, tmp_path):
+    encoder = PromptEncoder(tokenizer, PROMPT.model_copy(update={"reverse": reverse}))
+    settings = TokenizeSettings(max_length=400, overflow="error")
+    split = TokenizedSplit(ROWS, encoder, settings, "train")
+    with open(tmp_path / "train.parquet", "wb") as file:
+        write_tokens(split, PROMPT, file)
+    pairs = [(row["sentence"], row["meaning_representation"]) for row in ROWS]
+    found = read_tokens(tmp_path / "train.parquet")
+    assert found.rows == [encoder.example(*pair) for pair in pairs]
+    assert found.reverse_rows == [encoder.reverse_example(*pair) for pair in pairs if reverse]
+    assert split.statistics()["rows"] == len(found.rows) + len(found.reverse_rows)
 
 
 def test_special_tokens_in_a_sentence_are_text(tokenizer, encoder):
@@ -69,7 +93,7 @@ def test_overflow_error_names_the_row(encoder):
 
 def test_overflow_drop_leaves_the_row_out(encoder):
     split = TokenizedSplit(ROWS, encoder, TokenizeSettings(max_length=100, overflow="drop"), "train")
-    assert [identifier for identifier, _ in split] == ["a"]
+    assert [row.id for row in split] == ["a"]
     figures = split.statistics()
     assert (figures["rows"], figures["kept_rows"], figures["dropped_rows"]) == (2, 1, 1)
 
@@ -81,7 +105,7 @@ def test_overflow_drop_of_everything_is_an_error(encoder):
 
 def test_overflow_truncate_counts_what_is_lost(encoder):
     split = TokenizedSplit(ROWS, encoder, TokenizeSettings(max_length=100, overflow="truncate"), "train")
-    examples, figures = [example for _, example in split], split.statistics()
+    examples, figures = [row.example for row in split], split.statistics()
     assert len(examples[1]["input_ids"]) == 100
     assert figures["truncated_rows"] == figures["target_truncated_rows"] == figures["target_lost_rows"] == 1
     assert figures["max_tokens"] > 100 > figures["median_tokens"] / 2
@@ -95,8 +119,7 @@ def test_parquet_round_trips_with_the_prompt_and_the_same_bytes(encoder, tmp_pat
         with open(tmp_path / name, "wb") as file:
             write_tokens(rows, PROMPT, file)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-    examples, prompt = read_tokens(tmp_path / "one")
-    assert examples == [example for _, example in rows] and prompt == PROMPT
+    assert read_tokens(tmp_path / "one") == ([row.example for row in rows], [], PROMPT)
 
 
 @pytest.mark.parametrize("content", [b"", b"not parquet"])

@@ -57,6 +57,7 @@ def test_nothing_is_stale_after_a_run(committed):
         ("train", "learning_rate", 2e-05, {"train"} | TUNED),
         ("generate", "max_new_tokens", 7, PREDICT),
         ("prompt", "template", "{sentence}\n", {"tokenize", "train"} | PREDICT),
+        ("prompt", "reverse", "{meaning_representation}\n", {"tokenize", "train"} | PREDICT),
         ("augment", "variants", 3, {"tokenize", "train"} | TUNED),
         ("tokenize", "max_length", 99, {"tokenize", "train"} | TUNED),
         ("probe", "rows", 7, {"predict_probes", "score_probes", "report"}),

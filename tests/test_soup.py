@@ -165,20 +165,54 @@ def test_members_are_trainings_of_their_own(soup, monkeypatch):
     assert alone[0] != alone[1] != alone[2] != alone[0]
 
 
+REVERSE = ("models/adapter/reverse/adapter_model.safetensors", "models/adapter/reverse/adapter_config.json")
+
+
+def reverse_contents(project):
+    return [(project.folder / name).read_bytes() for name in REVERSE]
+
+
+@pytest.mark.slow
+def test_the_other_direction_is_learnt_beside_and_changes_nothing(soup, monkeypatch):
+    soup.set(prompt={"reverse": "{meaning_representation}\n"})
+    assert soup.run(monkeypatch, "tokenize_dataset.py") == 0
+    alone = trained(soup, monkeypatch, soup_members=1)
+    assert not (soup.folder / "models/adapter/reverse").exists()
+    together = trained(soup, monkeypatch, soup_members=2, reverse_members=2)
+    reverse = reverse_contents(soup)
+    assert json.loads(reverse[1])["r"] == json.loads(together["models/adapter/adapter_config.json"])["r"]
+    assert together["plots/loss.csv"].startswith(alone["plots/loss.csv"])
+    assert {path.name for path in (soup.folder / "models/adapter/reverse").iterdir()} == {name.split("/")[-1] for name in REVERSE}
+    soup.set(generate={"alternatives": 0.5, "reverse_weight": 1.0, "max_new_tokens": 40})
+    assert soup.run(monkeypatch, "predict.py", "tuned") == 0
+
+    original, calls = torch.optim.AdamW.step, iter(range(1, 10**6))
+
+    def step(self, *given, **named):
+        if next(calls) == 3 * STEPS + 5:  # in the second of the other direction
+            raise KeyboardInterrupt
+        return original(self, *given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", step)
+        assert soup.run(monkeypatch, "train_lora.py") == 130
+    assert trained(soup, monkeypatch) == together and reverse_contents(soup) == reverse
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("rows", [{}, PACKED])
 def test_all_members_and_their_average_are_computed_in_bf16(soup, tmp_path, autocast, rows):
     """accelerate has a model multiply in bf16 at its first Trainer alone, unless what it left there is taken off."""
     params = load_params("model", "quantize", "lora", "train", "runtime")
     base = find_base_model(params.model)
-    (train_rows, _), (validation_rows, _) = (read_tokens(f"data/tokenized/{split}.parquet") for split in ("train", "validation"))
+    train_tokens, validation_tokens = (read_tokens(f"data/tokenized/{split}.parquet") for split in ("train", "validation"))
     pad_token_id, single = load_tokenizer(base).pad_token_id, params.quantize.model_copy(update={"bits": 32})
 
     def train(members, seed):
         train = params.train.model_copy(update={"soup_members": members, "seed": seed, **rows})
         model, scratch = add_adapter(load_model(base, single), params.lora, train), tmp_path / f"{members}-{seed}"
         scratch.mkdir()
-        return train_soup(model, train_rows, validation_rows, pad_token_id, train, params.runtime, scratch)
+        return train_soup(model, train_tokens, validation_tokens, pad_token_id, train, params.runtime, scratch)
 
     together, second = train(2, seed=0), train(1, seed=1)
     apart = [{**point, "step": point["step"] + second.losses[-1]["step"]} for point in second.losses]
@@ -188,7 +222,7 @@ def test_all_members_and_their_average_are_computed_in_bf16(soup, tmp_path, auto
     anew = PeftModel.from_pretrained(load_model(base, single), tmp_path / "average")
     settings = params.train.model_copy(update=rows)
     assert together.validation_loss == validation_loss(
-        anew, validation_rows, pad_token_id, settings, params.runtime, tmp_path / "anew"
+        anew, validation_tokens.rows, pad_token_id, settings, params.runtime, tmp_path / "anew"
     )
 
 

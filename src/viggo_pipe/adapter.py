@@ -1,8 +1,13 @@
-"""The trained adapter on disk: peft's two files, made reproducible, and the prompt that it was trained with."""
+"""The trained adapter on disk: peft's two files, made reproducible, and the prompt that it was trained with.
+
+An adapter of the other direction, from meaning representation to sentence, lies in a folder of its own within.
+"""
 
 import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from peft import PeftModel
@@ -18,13 +23,15 @@ from viggo_pipe.settings.prompt import PromptSettings
 _CONFIG = "adapter_config.json"
 _WEIGHTS = "adapter_model.safetensors"
 _PROMPT = "prompt.json"
+DEFAULT, REVERSE = "default", "reverse"  # as peft calls the adapter that it saves without a folder of its own; and the other one
 
 
 def save_adapter(model: PeftModel, base: BaseModel, prompt: PromptSettings, folder: str | Path) -> None:
     """Write adapter_model.safetensors, adapter_config.json and prompt.json, and nothing else, to `folder`.
 
-    The same weights give the same bytes: peft orders `target_modules` by hash, and names the base by its path on this
-    disk; here keys and modules are sorted, and the base is named by its Hub id or package.
+    Where `model` has an adapter of the other direction, the first two are written of it too, to the folder `reverse` within. The
+    same weights give the same bytes: peft orders `target_modules` by hash, and names the base by its path on this disk; here
+    keys and modules are sorted, and the base is named by its Hub id or package.
     """
     with atomic_folder(folder) as partial:
         model.save_pretrained(partial, safe_serialization=True)
@@ -41,19 +48,21 @@ def save_checkpoints_adapter(checkpoint: Path, base: BaseModel, prompt: PromptSe
 
 def _complete(folder: Path, base: BaseModel, prompt: PromptSettings) -> None:
     """Make peft's two files those of `save_adapter`."""
-    for extra in set(folder.iterdir()) - {folder / _CONFIG, folder / _WEIGHTS}:
-        extra.unlink()
-    config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-    config["base_model_name_or_path"] = base.name
-    config["revision"] = base.revision
-    if isinstance(config["target_modules"], list):
-        config["target_modules"].sort()
-    _write_json(folder / _CONFIG, config)
+    reverse = folder / REVERSE
+    for adapter in (folder, reverse) if reverse.exists() else (folder,):
+        for extra in set(adapter.iterdir()) - {adapter / _CONFIG, adapter / _WEIGHTS, reverse}:
+            extra.unlink()
+        config = json.loads((adapter / _CONFIG).read_text(encoding="utf-8"))
+        config["base_model_name_or_path"] = base.name
+        config["revision"] = base.revision
+        if isinstance(config["target_modules"], list):
+            config["target_modules"].sort()
+        _write_json(adapter / _CONFIG, config)
     _write_json(folder / _PROMPT, prompt.model_dump())
 
 
 def load_adapter(model: PreTrainedModel, base: BaseModel, folder: str | Path) -> PeftModel:
-    """Put the adapter in `folder` on `model`, for inference.
+    """Put the adapter in `folder` on `model`, for inference; and that of the other direction, if there is one, as `REVERSE`.
 
     Raises:
         InputError: there is no whole adapter, or it was trained on another base.
@@ -68,12 +77,25 @@ def load_adapter(model: PreTrainedModel, base: BaseModel, folder: str | Path) ->
     if not (Path(folder) / _WEIGHTS).is_file():
         raise InputError(f"{folder} has no {_WEIGHTS}; train it with `dvc repro`, or fetch it with `dvc pull`")
     try:
-        return PeftModel.from_pretrained(model, folder, is_trainable=False)
+        loaded = PeftModel.from_pretrained(model, folder, is_trainable=False)
+        if (Path(folder) / REVERSE).is_dir():
+            loaded.load_adapter(Path(folder) / REVERSE, REVERSE, is_trainable=False)
+        return loaded
     except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, SafetensorError) as error:
         raise InputError(
             f"the adapter in {folder} is damaged or of another model ({one_line(error)[:200]}); train it again with "
             "`dvc repro`, or fetch it anew with `dvc pull --force`"
         ) from error
+
+
+@contextmanager
+def other_direction(model: PeftModel) -> Iterator[None]:
+    """Have the adapter of the other direction at work in the block."""
+    model.set_adapter(REVERSE, inference_mode=True)
+    try:
+        yield
+    finally:
+        model.set_adapter(DEFAULT, inference_mode=True)
 
 
 def adapter_prompt(folder: str | Path) -> PromptSettings:
@@ -84,7 +106,8 @@ def adapter_prompt(folder: str | Path) -> PromptSettings:
     """
     path = Path(folder) / _PROMPT
     try:
-        return PromptSettings.model_validate(_read_json(path))
+        # An adapter that is older than the key was trained in one direction.
+        return PromptSettings.model_validate({"reverse": None, **_read_json(path)})
     except ValidationError as error:
         raise InputError(f"{path} holds no prompt; train again, or fetch the adapter anew with `dvc pull --force`") from error
 

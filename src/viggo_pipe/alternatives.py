@@ -2,7 +2,9 @@
 
 Under a grammar, each greedy step takes the likeliest of the tokens that are admitted, though the model may think little of all
 that can follow. Park et al. 2024 (arXiv:2405.21047) show how sampling so is distorted. Here a search over prefixes finds what
-else the grammar makes likely, and the n-best list is rescored by the model's own probability, without the grammar.
+else the grammar makes likely, and the n-best list is rescored by the model's own probability, without the grammar; and, with a
+weight, by that of the sentence given the answer, from an adapter that has learnt the other direction (a noisy channel, as in
+Yee et al. 2019, arXiv:1908.05731).
 """
 
 import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
@@ -14,9 +16,11 @@ import torch
 from torch.nn import functional
 from transformers import LogitsProcessor, PreTrainedModel
 
+from viggo_pipe.adapter import other_direction
 from viggo_pipe.collation import CausalCollator
 from viggo_pipe.constrained_decoding import Constraint, GrammarProcessor
 from viggo_pipe.prompt import Example, PromptEncoder
+from viggo_pipe.settings.generate import GenerateSettings
 
 SCORED = 8  # examples at a time, whose logits lie in memory in fp32
 
@@ -102,16 +106,18 @@ def likeliest_answers(
     encoder: PromptEncoder,
     decode: Decode,
     sentences: Sequence[str],
-    threshold: float,
+    settings: GenerateSettings,
     constraint: Constraint,
     grammar: GrammarProcessor,
 ) -> list[list[int]]:
     """The ids of the answer to each of `sentences` that `model` gives the highest probability, of those that `n_best` finds.
 
     That is the probability of the answer's text as the tokenizer splits it, and of EOS: no sum over other ways to split it, and
-    not the same for each length.
+    not the same for each length. With `settings.reverse_weight` it is multiplied by that of the sentence given the answer, to
+    the power of the weight.
 
     Args:
+        model: with an adapter of the other direction, and `encoder` with its prompt, for a `reverse_weight` above 0.
         decode: the ids of answers to some of the sentences, by index, held to what it is given.
         grammar: of all the sentences.
     """
@@ -120,15 +126,20 @@ def likeliest_answers(
         return next(constraint.processors([[sentences[row] for row in rows]]))
 
     tokenizer = encoder.tokenizer
-    found = n_best(len(sentences), decode, grammar, grammar_of, threshold, tokenizer.eos_token_id)
+    found = n_best(len(sentences), decode, grammar, grammar_of, settings.alternatives, tokenizer.eos_token_id)
     by_text: list[dict[str, list[int]]] = [{} for _ in found]
     for texts, of_row in zip(by_text, found, strict=True):
         for ids in of_row:
             texts.setdefault(encoder.decode(ids), ids)
     several = [(row, text) for row, texts in enumerate(by_text) if len(texts) > 1 for text in texts]
     examples = [encoder.example(sentences[row], text) for row, text in several]
+    scores = torch.tensor(log_probabilities(model, examples, tokenizer.pad_token_id))
+    if settings.reverse_weight:
+        examples = [encoder.reverse_example(sentences[row], text) for row, text in several]
+        with other_direction(model):
+            scores += settings.reverse_weight * torch.tensor(log_probabilities(model, examples, tokenizer.pad_token_id))
     best: dict[int, tuple[float, str]] = {}
-    for (row, text), score in zip(several, log_probabilities(model, examples, tokenizer.pad_token_id), strict=True):
+    for (row, text), score in zip(several, scores.tolist(), strict=True):
         if row not in best or score > best[row][0]:  # the greedy answer comes first, and stays where it is as good
             best[row] = score, text
     return [by_text[row][best[row][1]] if row in best else of_row[0] for row, of_row in enumerate(found)]

@@ -65,7 +65,7 @@ def generate_answers(
             generated = continued(range(len(chosen)), grammar)
         else:
             asked = [sentences[index] for index in chosen]
-            generated = likeliest_answers(model, encoder, continued, asked, settings.alternatives, constraint, grammar)
+            generated = likeliest_answers(model, encoder, continued, asked, settings, constraint, grammar)
         batch_answers = {index: encoder.decode(ids) for index, ids in zip(chosen, generated, strict=True)}
         answers |= batch_answers
         on_batch(batch_answers, sum(token != tokenizer.pad_token_id for ids in generated for token in ids))

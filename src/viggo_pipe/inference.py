@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from viggo_pipe.adapter import adapter_prompt, load_adapter
+from viggo_pipe.adapter import REVERSE, adapter_prompt, load_adapter
 from viggo_pipe.base_model import find_base_model
 from viggo_pipe.constrained_decoding import Constraint
 from viggo_pipe.dequantization import dequantize
+from viggo_pipe.errors import InputError
 from viggo_pipe.generation import generate_answers
 from viggo_pipe.jsonl import ROW_FIELDS, read_jsonl
 from viggo_pipe.lexicon import Lexicon
@@ -54,12 +55,17 @@ class Parser:
         """What the model answers to each of `sentences`, in their order; see `generate_answers`.
 
         Raises:
-            InputError: a sentence is too long, memory does not suffice, or the training rows are missing, whose names
-                `constrain` admits.
+            InputError: a sentence is too long, memory does not suffice, the training rows are missing, whose names
+                `constrain` admits, or there is no adapter of the other direction for `reverse_weight`.
         """
         if settings.alternatives is not None and not self._tuned:  # to which nearly all that is admitted is as likely
             print("generate.alternatives: the base model answers greedily", flush=True)
-            settings = settings.model_copy(update={"alternatives": None})
+            settings = settings.model_copy(update={"alternatives": None, "reverse_weight": 0.0})
+        if settings.reverse_weight and REVERSE not in self._model.peft_config:
+            raise InputError(
+                "generate.reverse_weight needs an adapter that was trained with train.reverse_members, and this one was not; set "
+                "that and train again (dvc repro), or set generate.reverse_weight to 0"
+            )
         with naming_settings(PREDICTION):
             if settings.dequantize:
                 dequantize(self._model)

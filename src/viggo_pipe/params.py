@@ -80,6 +80,12 @@ def _check(content: dict, path: Path) -> dict[str, BaseModel]:
             checked[name] = schema.model_validate(content[name])
         except ValidationError as error:
             raise InputError(f"{path}: {_explain(name, schema, error)}") from error
+    if checked["train"].reverse_members and checked["prompt"].reverse is None:
+        raise InputError(
+            f"{path}: train.reverse_members needs prompt.reverse, the prompt that they learn; set it, or set them to 0"
+        )
+    if checked["generate"].reverse_weight and not checked["train"].reverse_members:
+        raise InputError(f"{path}: generate.reverse_weight needs train.reverse_members, which it asks; set them, or set it to 0")
     return checked
 
 

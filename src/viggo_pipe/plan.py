@@ -91,15 +91,37 @@ def this_device() -> Device:
     return Device(_NO_GPU, memory, False)
 
 
+class Direction:
+    """The trainings on the rows of one direction: from sentence to meaning representation, or back.
+
+    Attributes:
+        members: how many trainings, one after another.
+        rows: rows of an epoch, variants included.
+        tokens: real tokens of those rows.
+        longest: tokens of the longest.
+        items: what the Trainer makes batches of: the rows, or the packs that hold them.
+        item: the tokens of a row in a batch, or of a pack, and how many of them logits are computed for, at most.
+        steps: optimizer steps of all members together.
+        trained: tokens of all those steps.
+    """
+
+    def __init__(self, rows: Sequence[Example], members: int, train: TrainSettings):
+        packs = None if train.pack_length is None else pack_rows(rows, train.pack_length, train.seed)
+        self.members, self.rows = members, len(rows)
+        self.tokens, self.longest = sum(len(row["input_ids"]) for row in rows), max(len(row["input_ids"]) for row in rows)
+        self.items = len(rows if packs is None else packs)
+        self.item = _largest(rows, packs, train)
+        an_epoch = math.ceil(self.items / _a_step(train))
+        self.steps = members * (train.max_steps or math.ceil(train.epochs * an_epoch))
+        self.trained = self.steps / an_epoch * self.tokens
+
+
 class Plan:
     """What a run with `params` takes on `device`; the rows are tokenized for it, as the stage does.
 
     Attributes:
-        tokens: real tokens of an epoch's training rows.
-        rows: those rows, variants included.
-        longest: tokens of the longest.
-        items: what the Trainer makes batches of: the rows, or the packs that hold them.
-        steps: optimizer steps, of all members of a soup together.
+        directions: from sentences to meaning representations and, with `train.reverse_members`, back.
+        steps: optimizer steps of all trainings together.
 
     Raises:
         InputError: a row is too long, or the model's shape cannot be made out.
@@ -108,18 +130,17 @@ class Plan:
     def __init__(self, params: Params, sources: Sources, device: Device):
         self._params, self._device, train = params, device, params.train
         encoder = PromptEncoder(sources.tokenizer, params.prompt)
-        variants = augmented(sources.splits["train"], params.augment)
-        rows = [example for _, example in TokenizedSplit(variants, encoder, params.tokenize, "train")]
+        rows: dict[bool, list[Example]] = {False: [], True: []}  # by whether they are of the other direction
+        for _, example, reverse in TokenizedSplit(
+            augmented(sources.splits["train"], params.augment), encoder, params.tokenize, "train"
+        ):
+            rows[reverse].append(example)
+        members = {False: train.soup_members, True: train.reverse_members}
+        self.directions = [Direction(rows[reverse], count, train) for reverse, count in members.items() if count]
+        self.steps = sum(direction.steps for direction in self.directions)
         asked = sources.splits[params.generate.split]
         self._base, self._shape = sources.base.name, shape_of(sources.base)
         self._prompt = padded_length(max(len(encoder.prompt(row["sentence"])) for row in asked))
-        packs = None if train.pack_length is None else pack_rows(rows, train.pack_length, train.seed)
-        self._item = _largest(rows, packs, train)
-        self.rows, self.tokens = len(rows), sum(len(row["input_ids"]) for row in rows)
-        self.longest = max(len(row["input_ids"]) for row in rows)
-        self.items = len(rows if packs is None else packs)
-        an_epoch = math.ceil(self.items / _a_step(train))
-        self.steps = train.soup_members * (train.max_steps or math.ceil(train.epochs * an_epoch))
 
     def training_memory(self, batch_size: int) -> float:
         """Bytes at the peak of training with that many rows, or packs, a forward pass."""
@@ -144,11 +165,15 @@ class Plan:
         generation = self.generation_memory(params.generate.batch_size)
         adapter = adapter_parameters(self._shape, params.lora)
         yield f"model: {self._shape.parameters:,} parameters in {params.quantize.bits} bits, and an adapter's {adapter:,}"
-        yield f"data: {self.rows:,} training rows, {self.tokens:,} tokens, at most {self.longest} a row"
         items = "rows" if train.pack_length is None else f"packs of {train.pack_length} tokens"
-        members = f" of {train.soup_members} members" if train.soup_members > 1 else ""
         processes = f", by {train.processes} processes" if train.processes > 1 else ""
-        yield f"training: {self.items:,} {items} an epoch, {_a_step(train)} a step; {self.steps:,} steps{members}{processes}"
+        for direction, which in zip(self.directions, ("", ", the other direction"), strict=False):
+            yield f"data{which}: {direction.rows:,} training rows, {direction.tokens:,} tokens, at most {direction.longest} a row"
+            members = f" of {direction.members} members" if direction.members > 1 else ""
+            yield (
+                f"training{which}: {direction.items:,} {items} an epoch, {_a_step(train)} a step; {direction.steps:,} "
+                f"steps{members}{processes}"
+            )
         yield f"memory: about {training / _GB:.1f} GB to train, {generation / _GB:.1f} GB to predict"
         yield f"device: {self._device.name}, {self._device.memory / _GB:.1f} GB"
         yield f"time: {self._time()}"
@@ -211,7 +236,8 @@ class Plan:
 
     def _pass(self, batch_size: int) -> tuple:
         """What `memory` is asked about: the model, the settings, and the tokens of that many rows, or packs."""
-        params, (tokens, learnt) = self._params, self._item
+        params, items = self._params, [direction.item for direction in self.directions]
+        tokens, learnt = map(max, zip(*items, strict=True))
         return self._shape, params.quantize, params.lora, params.train, batch_size * tokens, batch_size * learnt
 
     @property
@@ -234,9 +260,7 @@ class Plan:
             return unknown
         if base != self._base or (gpus[0] if gpus else _NO_GPU) != self._device.name:
             return unknown
-        train = self._params.train
-        epochs = self.steps / train.soup_members / math.ceil(self.items / _a_step(train))
-        minutes = epochs * train.soup_members * self.tokens / last / 60
+        minutes = sum(direction.trained for direction in self.directions) / last / 60
         return f"about {minutes:,.0f} min to train, at the last training's {last:,.0f} tokens/s ({_LAST_TRAINING})"
 
 

@@ -3,6 +3,8 @@
 Wortsman et al. 2022 (arXiv:2203.05482) average weights. Of an adapter it is the update B A that is averaged, exactly: the
 factors of the members stand side by side in those of the soup, whose rank is the sum of theirs. A lower rank is the best
 approximation of that (Eckart and Young 1936).
+
+Adapters of the other direction, from meaning representation to sentence, are trained after them and averaged for themselves.
 """
 
 import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
@@ -12,6 +14,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
@@ -19,21 +22,31 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional
 from transformers import set_seed
 
+from viggo_pipe.adapter import DEFAULT, REVERSE
 from viggo_pipe.distributed import is_first, of_first, wait_for_all
+from viggo_pipe.errors import InputError
 from viggo_pipe.files import explaining_full_disk
 from viggo_pipe.prompt import Example
 from viggo_pipe.resume import is_complete, mark_complete
 from viggo_pipe.settings.runtime import RuntimeSettings
 from viggo_pipe.settings.train import TrainSettings
+from viggo_pipe.tokens import Tokens
 from viggo_pipe.training import TrainingResult, prepare_for_training, train_adapter, validation_loss
 
-_ADAPTER = "default"  # as peft calls the adapter that it saves without a folder of its own
+
+class _Member(NamedTuple):
+    """A training of its own, of the rows of one direction."""
+
+    seed: int
+    train_rows: Sequence[Example]
+    validation_rows: Sequence[Example]
+    name: str
 
 
 def train_soup(
     model: PeftModel,
-    train_rows: Sequence[Example],
-    validation_rows: Sequence[Example],
+    train: Tokens,
+    validation: Tokens,
     pad_token_id: int,
     settings: TrainSettings,
     runtime: RuntimeSettings,
@@ -42,87 +55,126 @@ def train_soup(
     """Train the adapter of `model`, or with `settings.soup_members` so many one after another, and average them.
 
     Member i is what a training with the seed `settings.seed` + i gives: its initial adapter, its order of rows and its dropout
-    are other ones. The loss curve's steps go on from one member to the next. Members that have come to their end lie in
-    `scratch`, and are not trained again after a kill.
+    are other ones. The loss curve's steps go on from one member to the next. `settings.reverse_members` are trained in the same
+    way on the rows of the other direction, and their average is the adapter `REVERSE` of `model`; of them, the result has tokens
+    and seconds alone. Members that have come to their end lie in `scratch`, and are not trained again after a kill.
 
     Raises:
-        InputError: as `train_adapter`.
+        InputError: as `train_adapter`; or there are no rows for `reverse_members`.
     """
-    seeds = [settings.seed + index for index in range(settings.soup_members)]
+    members = _members(settings, train, validation)
     # Before layers are compiled: for a module that gets another adapter they would be compiled again.
-    initial = [_initial_weights(model, seed) for seed in seeds[1:]]
+    initial = [None, *(_initial_weights(model, member.seed) for member in members[1:])]
     prepare_for_training(model, settings)
-    given = train_rows, validation_rows, pad_token_id
-    if settings.soup_members == 1:
-        return train_adapter(model, *given, settings, runtime, scratch)
-    members = []
-    for index, seed in enumerate(seeds):
-        folder = scratch / f"member-{index}"
-        if not of_first(lambda folder=folder: is_complete(folder)):
-            print(f"member {index + 1} of {settings.soup_members}, seed {seed}", flush=True)
-            if index:
-                _start_anew(model, initial[index - 1])
-            member = settings.model_copy(update={"seed": seed})
-            training = scratch / f"training-{index}"
-            training.mkdir(exist_ok=True)
-            trained = train_adapter(model, *given, member, runtime, training)
-            if is_first():
-                _save_member(trained, folder)
-                shutil.rmtree(training)
-            wait_for_all()
-        members.append(folder)
-    results = [_read_result(folder) for folder in members]
-    average_adapters(model, [load_file(folder / _WEIGHTS) for folder in members], settings.soup_rank)
+    if len(members) == 1:
+        return train_adapter(model, train.rows, validation.rows, pad_token_id, settings, runtime, scratch)
+    folders = [scratch / f"member-{index}" for index in range(len(members))]
+    for index, (member, weights, folder) in enumerate(zip(members, initial, folders, strict=True)):
+        if of_first(lambda folder=folder: is_complete(folder)):
+            continue
+        print(f"{member.name}, seed {member.seed}", flush=True)
+        if weights is not None:
+            _start_anew(model, weights)
+        own = settings.model_copy(update={"seed": member.seed})
+        training = scratch / f"training-{index}"
+        training.mkdir(exist_ok=True)
+        trained = train_adapter(model, member.train_rows, member.validation_rows, pad_token_id, own, runtime, training)
+        if is_first():
+            _save_member(trained, folder)
+            shutil.rmtree(training)
+        wait_for_all()
+    return _averaged(model, folders, validation.rows, pad_token_id, settings, runtime, scratch)
+
+
+def _members(settings: TrainSettings, train: Tokens, validation: Tokens) -> list[_Member]:
+    if settings.reverse_members and not train.reverse_rows:
+        raise InputError("train.reverse_members needs prompt.reverse, which they learn; set it, or set them to 0")
+    soup, reverse = settings.soup_members, settings.reverse_members
+    return [
+        *(_Member(settings.seed + i, train.rows, validation.rows, f"member {i + 1} of {soup}") for i in range(soup)),
+        *(
+            _Member(
+                settings.seed + i,
+                train.reverse_rows,
+                validation.reverse_rows,
+                f"member {i + 1} of {reverse} of the other direction",
+            )
+            for i in range(reverse)
+        ),
+    ]
+
+
+def _averaged(
+    model: PeftModel,
+    folders: Sequence[Path],
+    validation_rows: Sequence[Example],
+    pad_token_id: int,
+    settings: TrainSettings,
+    runtime: RuntimeSettings,
+    scratch: Path,
+) -> TrainingResult:
+    """The averages of the members in `folders`, and what their trainings and the soup came to."""
+    members = [load_file(folder / _WEIGHTS) for folder in folders]
+    results = [_read_result(folder) for folder in folders]
+    forward = settings.soup_members
+    if settings.reverse_members:
+        average_adapters(model, members[forward:], settings.soup_rank, REVERSE)
+    average_adapters(model, members[:forward], settings.soup_rank)
     loss = validation_loss(model, validation_rows, pad_token_id, settings, runtime, scratch / "evaluation")
-    apart = ", ".join(f"{result.validation_loss:.4f}" for result in results)
+    apart = ", ".join(f"{result.validation_loss:.4f}" for result in results[:forward])
     print(f"loss on validation: {apart}; of their average {loss:.4f}", flush=True)
     return TrainingResult(
         model,
-        _joined(results),
+        _joined(results[:forward]),
         loss,
         tokens=sum(result.tokens for result in results),
         seconds=sum(result.seconds for result in results),
     )
 
 
-def average_adapters(model: PeftModel, members: Sequence[dict[str, torch.Tensor]], rank: int | None = None) -> None:
-    """Put the mean of the updates of `members`, peft's state dicts of adapters like that of `model`, in the place of its own.
+def average_adapters(
+    model: PeftModel, members: Sequence[dict[str, torch.Tensor]], rank: int | None = None, name: str = DEFAULT
+) -> None:
+    """Make the mean of the updates of `members`, peft's state dicts of adapters like that of `model`, its adapter `name`.
 
     Args:
         rank: of the new adapter; null, or more than the sum of the members' ranks: that sum, and the mean is exact.
+        name: `DEFAULT`: in the place of the adapter that `model` has; another one: beside it.
     """
-    config = model.peft_config[_ADAPTER]
+    config = model.peft_config[DEFAULT]
     names = [f"member-{index}" for index in range(len(members))]
-    for name, weights in zip(names, members, strict=True):
-        model.add_adapter(name, config)
-        set_peft_model_state_dict(model, weights, adapter_name=name)
-    model.set_adapter(names[0])
-    model.delete_adapter(_ADAPTER)
-    model.add_weighted_adapter(names, [1 / len(names)] * len(names), _ADAPTER, combination_type="cat")
-    model.peft_config[_ADAPTER].target_modules = config.target_modules  # which peft joins, one member's to the other's
-    model.set_adapter(_ADAPTER)
-    for name in names:
+    for member, weights in zip(names, members, strict=True):
+        model.add_adapter(member, config)
+        set_peft_model_state_dict(model, weights, adapter_name=member)
+    if name in model.peft_config:
+        model.set_adapter(names[0])
         model.delete_adapter(name)
-    if rank is not None and rank < model.peft_config[_ADAPTER].r:
-        _reduce(model, rank)
+    model.add_weighted_adapter(names, [1 / len(names)] * len(names), name, combination_type="cat")
+    model.peft_config[name].target_modules = config.target_modules  # which peft joins, one member's to the other's
+    model.set_adapter(name)
+    for member in names:
+        model.delete_adapter(member)
+    if rank is not None and rank < model.peft_config[name].r:
+        _reduce(model, rank, name)
+    model.set_adapter(DEFAULT)
 
 
-def _reduce(model: PeftModel, rank: int) -> None:
-    """Put the best approximation of this rank in the place of each update of the adapter of `model`."""
-    full = get_peft_model_state_dict(model)
-    config = dataclasses.replace(model.peft_config[_ADAPTER], r=rank, lora_alpha=rank)
-    scaling = model.peft_config[_ADAPTER].lora_alpha / model.peft_config[_ADAPTER].r
+def _reduce(model: PeftModel, rank: int, name: str) -> None:
+    """Put the best approximation of this rank in the place of each update of the adapter `name` of `model`."""
+    full = get_peft_model_state_dict(model, adapter_name=name)
+    config = dataclasses.replace(model.peft_config[name], r=rank, lora_alpha=rank)
+    scaling = model.peft_config[name].lora_alpha / model.peft_config[name].r
     reduced = {}
-    for name in full:
-        if "lora_A" in name:
-            to_b = name.replace("lora_A", "lora_B")
-            reduced[name], reduced[to_b] = best_factors(full[name], scaling * full[to_b], rank)
+    for key in full:
+        if "lora_A" in key:
+            to_b = key.replace("lora_A", "lora_B")
+            reduced[key], reduced[to_b] = best_factors(full[key], scaling * full[to_b], rank)
     model.add_adapter("reduced", config)
     model.set_adapter("reduced")
-    model.delete_adapter(_ADAPTER)
-    model.add_adapter(_ADAPTER, config)
-    set_peft_model_state_dict(model, reduced, adapter_name=_ADAPTER)
-    model.set_adapter(_ADAPTER)
+    model.delete_adapter(name)
+    model.add_adapter(name, config)
+    set_peft_model_state_dict(model, reduced, adapter_name=name)
+    model.set_adapter(name)
     model.delete_adapter("reduced")
 
 
@@ -153,7 +205,7 @@ def _initial_weights(model: PeftModel, seed: int) -> dict[str, torch.Tensor]:
     To draw them in place would give other ones: peft draws each matrix twice as it makes it, and on the CPU.
     """
     set_seed(seed)
-    model.add_adapter("untrained", model.peft_config[_ADAPTER])
+    model.add_adapter("untrained", model.peft_config[DEFAULT])
     weights = {name: weight.clone() for name, weight in get_peft_model_state_dict(model, adapter_name="untrained").items()}
     model.delete_adapter("untrained")
     return weights
@@ -161,7 +213,7 @@ def _initial_weights(model: PeftModel, seed: int) -> dict[str, torch.Tensor]:
 
 def _start_anew(model: PeftModel, initial: dict[str, torch.Tensor]) -> None:
     """Put `initial` into the adapter of `model`, and forget what training it left."""
-    set_peft_model_state_dict(model, initial, adapter_name=_ADAPTER)
+    set_peft_model_state_dict(model, initial, adapter_name=DEFAULT)
     for parameter in model.parameters():
         parameter.grad = None
     gc.collect()  # the last Trainer, whose parts know each other, and a CUDA graph's memory with it

@@ -6,27 +6,45 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import compute
 
 from viggo_pipe.errors import InputError
 from viggo_pipe.prompt import Example, PromptEncoder
 from viggo_pipe.settings.prompt import PromptSettings
 from viggo_pipe.settings.tokenize import TokenizeSettings
 
-_SCHEMA = pa.schema({"id": pa.string(), "input_ids": pa.list_(pa.int32()), "answer_start": pa.int32()})
+_SCHEMA = pa.schema({"id": pa.string(), "input_ids": pa.list_(pa.int32()), "answer_start": pa.int32(), "reverse": pa.bool_()})
 _BIN = 8  # tokens a bin of the histogram
 _PROMPT_KEY = b"viggo_prompt"
 _ROW_GROUP = 2**14  # rows
 
 
+class TokenizedRow(NamedTuple):
+    """A row of a tokenized split; `reverse`: its answer is the sentence."""
+
+    id: str
+    example: Example
+    reverse: bool
+
+
+class Tokens(NamedTuple):
+    """A tokenized split, as it is read: the rows of either direction, and the prompts that they were made with."""
+
+    rows: list[Example]
+    reverse_rows: list[Example]
+    prompt: PromptSettings
+
+
 class TokenizedSplit:
     """A split's rows as token ids, made as they are taken; afterwards, how many tokens each had.
 
-    Iterating yields the ids and `Example`s of the rows that `overflow` leaves, and can be done once. Lengths are counted
-    before a row is dropped or truncated.
+    Iterating yields the `TokenizedRow`s that `overflow` leaves, and can be done once. Where the encoder has a `reverse` prompt,
+    each row is followed by itself in the other direction, and counted as two. Lengths are counted before a row is dropped or
+    truncated.
 
     Args:
         rows: {"id", "sentence", "meaning_representation"}.
@@ -41,16 +59,16 @@ class TokenizedSplit:
         self._rows, self._encoder, self._settings, self._split = rows, encoder, settings, split
         self._kept = self._kept_tokens = self._cut = self._lost = 0
 
-    def __iter__(self) -> Iterator[tuple[str, Example]]:
+    def __iter__(self) -> Iterator[TokenizedRow]:
         longest = self._settings.max_length
-        for row in self._rows:
-            example = self._encoder.example(row["sentence"], row["meaning_representation"])
+        for tokenized in self._encoded():
+            identifier, example, _ = tokenized
             length = len(example["input_ids"])
             self.lengths.append(length)
             if length > longest:
                 if self._settings.overflow == "error":
                     raise InputError(
-                        f"{self._split}: row {row['id']} is {length} tokens long, over tokenize.max_length {longest}; "
+                        f"{self._split}: row {identifier} is {length} tokens long, over tokenize.max_length {longest}; "
                         "raise it, or set tokenize.overflow to drop or truncate"
                     )
                 if self._settings.overflow == "drop":
@@ -60,9 +78,16 @@ class TokenizedSplit:
                 example["input_ids"] = example["input_ids"][:longest]
             self._kept += 1
             self._kept_tokens += len(example["input_ids"])
-            yield row["id"], example
+            yield tokenized
         if not self._kept:
             raise InputError(f"{self._split}: none of {len(self.lengths)} rows fits tokenize.max_length {longest}; raise it")
+
+    def _encoded(self) -> Iterator[TokenizedRow]:
+        for row in self._rows:
+            pair = row["sentence"], row["meaning_representation"]
+            yield TokenizedRow(row["id"], self._encoder.example(*pair), False)
+            if self._encoder.has_reverse:
+                yield TokenizedRow(row["id"], self._encoder.reverse_example(*pair), True)
 
     def statistics(self) -> dict[str, float | int]:
         """What stands in metrics/tokens.json, once all rows have been taken.
@@ -98,8 +123,8 @@ def length_histogram(splits: Mapping[str, TokenizedSplit], max_length: int) -> I
             yield {"split": name, "tokens": number * _BIN, "rows": counts[number], "max_length": max_length}
 
 
-def write_tokens(rows: Iterable[tuple[str, Example]], prompt: PromptSettings, file: IO[bytes]) -> None:
-    """Write columns `id`, `input_ids` (int32 list) and `answer_start` (int32) to `file`, open for bytes, as Parquet.
+def write_tokens(rows: Iterable[TokenizedRow], prompt: PromptSettings, file: IO[bytes]) -> None:
+    """Write columns `id`, `input_ids` (int32 list), `answer_start` (int32) and `reverse` to `file`, open for bytes, as Parquet.
 
     `rows` are taken, and written, some thousands at a time; the same ones give the same bytes. The metadata holds the prompt,
     which the trained adapter takes along.
@@ -108,27 +133,30 @@ def write_tokens(rows: Iterable[tuple[str, Example]], prompt: PromptSettings, fi
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         while group := list(islice(rows, _ROW_GROUP)):
             columns = {
-                "id": [identifier for identifier, _ in group],
-                "input_ids": [example["input_ids"] for _, example in group],
-                "answer_start": [example["answer_start"] for _, example in group],
+                "id": [row.id for row in group],
+                "input_ids": [row.example["input_ids"] for row in group],
+                "answer_start": [row.example["answer_start"] for row in group],
+                "reverse": [row.reverse for row in group],
             }
             writer.write_table(pa.table(columns, schema=schema))
 
 
-def read_tokens(path: str | Path) -> tuple[list[Example], PromptSettings]:
-    """Read the rows that `write_tokens` wrote, in order, and the prompt that they were made with.
+def read_tokens(path: str | Path) -> Tokens:
+    """Read what `write_tokens` wrote, in order.
 
     Raises:
         InputError: the file is missing or is not such a file.
     """
     try:
-        table = pq.read_table(path, columns=["input_ids", "answer_start"])
+        table = pq.read_table(path, columns=["input_ids", "answer_start", "reverse"])
         prompt = PromptSettings.model_validate_json(table.schema.metadata[_PROMPT_KEY])
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"cannot read {path} ({' '.join(str(error).split())}); run `dvc repro tokenize`, or `dvc pull`"
         ) from error
-    return table.to_pylist(), prompt
+    is_reverse = table["reverse"]
+    examples = table.drop_columns("reverse")
+    return Tokens(examples.filter(compute.invert(is_reverse)).to_pylist(), examples.filter(is_reverse).to_pylist(), prompt)
 
 
 def _nearest_rank(values: Sequence[int], share: float) -> int:

@@ -20,21 +20,24 @@ class TrainSettings(Section):
 
     `seed` seeds everything. `soup_members`: adapters that are trained one after another, with `seed` and those that follow it,
     and averaged (two runs whose seeds are less than that apart share members). `soup_rank`: of their average; null: the sum of
-    theirs, which is exact. `loss_on`: the tokens that are learnt. `epochs` or `max_steps` (optimizer steps) is null.
-    `pack_length`: tokens of a row that examples are packed into, a multiple of 8; null: one example a row, padded. `compile`:
-    compile the decoder layers, on a GPU. `cuda_graph`: launch a step's kernels at once, on a GPU: for small models and batches.
-    `fold_adapter`: multiply by the sum of NF4 weights and adapter. `float8`: do so in 8 bits, on a GPU. `deterministic`: the
-    same adapter at each run, on a GPU too. `processes`: that train together, a GPU each, or a part of the CPU. `sharding`: each
-    process holds the whole model (null; DDP), or its part of each weight (full; FSDP). `batch_size`: rows a forward pass of one
-    process. `accumulation`: forward passes an optimizer step, which takes `processes` x `batch_size` x `accumulation` rows.
-    `log_steps`: optimizer steps that a point of the loss curve averages. `eval_steps`: optimizer steps between losses on
-    validation; null: once, at the end. `keep_best`: end with the weights that had the lowest such loss, not with the last ones.
-    `warmup`: optimizer steps, or below 1 a share of all.
+    theirs, which is exact. `reverse_members`: adapters of the other direction, from meaning representation to sentence, with
+    seeds from `seed` on too, that are averaged into one of their own; 0: none, and they need `prompt.reverse`. `loss_on`: the
+    tokens that are learnt. `epochs` or `max_steps` (optimizer steps) is null. `pack_length`: tokens of a row that examples are
+    packed into, a multiple of 8; null: one example a row, padded. `compile`: compile the decoder layers, on a GPU.
+    `cuda_graph`: launch a step's kernels at once, on a GPU: for small models and batches. `fold_adapter`: multiply by the sum
+    of NF4 weights and adapter. `float8`: do so in 8 bits, on a GPU. `deterministic`: the same adapter at each run, on a GPU
+    too. `processes`: that train together, a GPU each, or a part of the CPU. `sharding`: each process holds the whole model
+    (null; DDP), or its part of each weight (full; FSDP). `batch_size`: rows a forward pass of one process. `accumulation`:
+    forward passes an optimizer step, which takes `processes` x `batch_size` x `accumulation` rows. `log_steps`: optimizer steps
+    that a point of the loss curve averages. `eval_steps`: optimizer steps between losses on validation; null: once, at the end.
+    `keep_best`: end with the weights that had the lowest such loss, not with the last ones. `warmup`: optimizer steps, or below
+    1 a share of all.
     """
 
     seed: NotNegative
     soup_members: Positive
     soup_rank: Positive | None
+    reverse_members: NotNegative
     loss_on: Literal["answer", "all"]
     epochs: PositiveFloat | None
     max_steps: Positive | None
@@ -90,8 +93,10 @@ class TrainSettings(Section):
             raise ValueError("sharding needs processes above 1: a model is spread over them")
         if self.fold_adapter or self.compile:
             raise ValueError("sharding cannot have fold_adapter or compile, which need the weights whole: set them to false")
-        if self.soup_members > 1:
-            raise ValueError("sharding cannot have soup_members above 1: the next member would need the model whole again")
+        if self.soup_members > 1 or self.reverse_members:
+            raise ValueError(
+                "sharding cannot have soup_members above 1, or reverse_members: the next member would need the model whole again"
+            )
         if self.keep_best:
             raise ValueError("sharding cannot have keep_best, which has not been tested with it: set keep_best to false")
         if self.optimizer not in _OF_SHARDS:
