@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from itertools import chain
 from typing import Protocol
 
@@ -52,15 +53,15 @@ class Constraint:
     def processors(self, batches: Iterable[Sequence[str]]) -> Iterator["GrammarProcessor"]:
         """What holds each batch of sentences to their grammars, one batch after another.
 
-        A batch's grammars, some milliseconds each, are compiled on other threads while the model generates the one before.
+        A batch's grammars, some milliseconds each, are compiled on other threads while the model generates the batch before,
+        and reads the batch's prompts.
         """
         ahead: list[Future[list[LLMatcher]]] | None = None
         for sentences in chain(batches, [()]):
             some = [sentences[start : start + _AT_ONCE] for start in range(0, len(sentences), _AT_ONCE)]
             compiling = [self._threads.submit(self._matchers, few) for few in some]
             if ahead is not None:
-                matchers = [matcher for few in ahead for matcher in few.result()]
-                yield GrammarProcessor(matchers, self._executor, self._endings, self._eos_token_id)
+                yield GrammarProcessor(ahead, self._executor, self._endings, self._eos_token_id)
             ahead = compiling
 
     def _matchers(self, sentences: Sequence[str]) -> list[LLMatcher]:
@@ -73,11 +74,26 @@ class Constraint:
 
 
 class GrammarProcessor(LogitsProcessor):
-    """Masks the scores of a batch, (rows, vocabulary), at each step of transformers' `generate`; for one call of it."""
+    """Masks the scores of a batch, (rows, vocabulary), at each step of transformers' `generate`; for one call of it.
 
-    def __init__(self, matchers: Sequence[LLMatcher], executor: LLExecutor, endings: Sequence[Sequence[int]], eos_token_id: int):
-        self._matchers, self._executor, self._endings, self._eos_token_id = matchers, executor, endings, eos_token_id
+    Args:
+        compiling: some rows' grammars each, in their order, waited for at the first step.
+        endings: what can end an answer that ran out of tokens.
+    """
+
+    def __init__(
+        self,
+        compiling: Sequence[Future[list[LLMatcher]]],
+        executor: LLExecutor,
+        endings: Sequence[Sequence[int]],
+        eos_token_id: int,
+    ):
+        self._compiling, self._executor, self._endings, self._eos_token_id = compiling, executor, endings, eos_token_id
         self._running: list[int] | None = None  # rows; None before the first step
+
+    @cached_property
+    def _matchers(self) -> list[LLMatcher]:
+        return [matcher for few in self._compiling for matcher in few.result()]
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """`scores` with minus infinity where a row's grammar does not admit the token."""
@@ -118,8 +134,9 @@ class GrammarProcessor(LogitsProcessor):
         return [self._ended(row, list(ids)) if row in self._running else list(ids) for row, ids in enumerate(rows)]
 
     def _consume(self, tokens: Sequence[int]) -> None:
-        for row in self._running:
-            if not self._matchers[row].consume_token(tokens[row]):
+        taken = self._executor.consume_token_par([(self._matchers[row], tokens[row]) for row in self._running])
+        for row, is_taken in zip(self._running, taken, strict=True):
+            if not is_taken:
                 raise RuntimeError(f"the grammar took back token {tokens[row]}: {self._matchers[row].get_error()}")
         ended = {row for row in self._running if tokens[row] == self._eos_token_id}
         self._running = [row for row in self._running if row not in ended]
