@@ -1,10 +1,18 @@
 from itertools import combinations
 
 import pytest
-from viggo_files import viggo_rows
+from viggo_files import viggo_rows, viggo_split
 
 from viggo_pipe.meaning import parse
-from viggo_pipe.ontology import ATTRIBUTES, CLOSED_VALUES, DIALOGUE_ACTS, LIST_ATTRIBUTES, OPEN_ATTRIBUTES, attributes_of
+from viggo_pipe.ontology import (
+    ACTS_WITH,
+    ATTRIBUTES,
+    CLOSED_VALUES,
+    DIALOGUE_ACTS,
+    LIST_ATTRIBUTES,
+    OPEN_ATTRIBUTES,
+    attributes_of,
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +56,12 @@ def test_the_attributes_are_those_of_the_data(gold):
 
 
 @pytest.mark.viggo
-def test_gold_acts_have_the_attributes_that_they_can_have(gold):
+def test_acts_have_the_attributes_that_training_shows_them_with(gold, viggo_folder):
+    found = {attribute: set() for attribute in ACTS_WITH}
+    for meaning in (parse(row["mr"]) for row in viggo_split(viggo_folder, "train")):
+        for slot in meaning.slots:
+            found.get(slot.attribute, set()).add(meaning.act)
+    assert found == {attribute: set(acts) for attribute, acts in ACTS_WITH.items()}
     for meaning in gold:
         assert {slot.attribute for slot in meaning.slots} <= set(attributes_of(meaning.act))
 

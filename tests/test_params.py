@@ -74,6 +74,7 @@ GRAPHED = {"cuda_graph": True, "pack_length": 512, "group_by_length": False}
         (lambda p: p["prompt"].update(template="no place"), ["prompt.template", "{sentence}"]),
         (lambda p: p["prompt"].update(reverse="{sentence}"), ["prompt.reverse", "{meaning_representation}"]),
         (lambda p: p["generate"].update(reverse_weight=0.2), ["generate", "reverse_weight needs alternatives"]),
+        (lambda p: p["generate"].update(reverse_weight=0.2, alternatives=0.1, dequantize=True), ["generate", "dequantize"]),
         (lambda p: p["generate"].update(reverse_weight=0.2, alternatives=0.1), ["reverse_weight needs train.reverse_members"]),
         (lambda p: p["train"].update(reverse_members=1), ["train.reverse_members needs prompt.reverse"]),
         (lambda p: p["train"].update(max_steps=5), ["epochs", "max_steps"]),

@@ -145,6 +145,9 @@ def test_damaged_weights_and_adapters_are_named(tiny, monkeypatch, capsys):
         error = capsys.readouterr().err
         assert error.count("\n") == 1 and str(path.parent.name) in error
         path.write_bytes(whole)
+    prompt = read_json(adapter / "prompt.json")
+    del prompt["reverse"]  # as in one of before
+    (adapter / "prompt.json").write_text(json.dumps(prompt), encoding="utf-8")
     assert tiny.run(monkeypatch, "predict.py", "tuned") == 0
 
 

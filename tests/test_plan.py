@@ -66,6 +66,16 @@ def test_rows_tokens_and_packs_are_the_stages(project):
     assert found.items == len(pack_rows(rows, 256, seed=0)) < 120
 
 
+def test_the_other_direction_is_planned_too(project, capsys):
+    one = planned()
+    project.set(prompt={"reverse": "{meaning_representation}\n"}, train={"reverse_members": 2})
+    both = planned()
+    assert both.directions[0].steps == one.steps and both.steps == 3 * one.steps
+    assert [direction.members for direction in both.directions] == [1, 2]
+    assert main(["plan"]) == 0
+    assert "training, the other direction: 40 rows an epoch" in capsys.readouterr().out
+
+
 def test_plan_prints_and_ends_with_0_where_it_fits(project, capsys):
     assert main(["plan"]) == 0
     said = capsys.readouterr().out

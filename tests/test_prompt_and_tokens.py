@@ -103,6 +103,14 @@ def test_overflow_drop_of_everything_is_an_error(encoder):
         list(TokenizedSplit(ROWS, encoder, TokenizeSettings(max_length=5, overflow="drop"), "train"))
 
 
+def test_no_direction_is_left_without_rows(tokenizer):
+    encoder = PromptEncoder(tokenizer, PROMPT.model_copy(update={"reverse": "long " * 200 + "{meaning_representation}"}))
+    with pytest.raises(InputError, match=r"none of 4 rows with prompt\.reverse fits tokenize\.max_length 400"):
+        list(TokenizedSplit(ROWS, encoder, TokenizeSettings(max_length=400, overflow="drop"), "train"))
+    with pytest.raises(InputError, match=r"row a is \d+ tokens long with prompt\.reverse"):
+        list(TokenizedSplit(ROWS, encoder, TokenizeSettings(max_length=400, overflow="error"), "train"))
+
+
 def test_overflow_truncate_counts_what_is_lost(encoder):
     split = TokenizedSplit(ROWS, encoder, TokenizeSettings(max_length=100, overflow="truncate"), "train")
     examples, figures = [row.example for row in split], split.statistics()

@@ -17,7 +17,8 @@ from viggo_pipe.params import load_params
 from viggo_pipe.soup import average_adapters, best_factors, train_soup
 from viggo_pipe.tokenizer import load_tokenizer
 from viggo_pipe.tokens import read_tokens
-from viggo_pipe.training import validation_loss
+from viggo_pipe.training import train_adapter, validation_loss
+from viggo_pipe.watcher import Diverged
 
 TARGETS = ["q_proj", "down_proj"]
 STEPS = 10  # of a member
@@ -173,23 +174,29 @@ def reverse_contents(project):
 
 
 @pytest.mark.slow
-def test_the_other_direction_is_learnt_beside_and_changes_nothing(soup, monkeypatch):
+@pytest.mark.parametrize("members", [1, 2])
+def test_the_other_direction_is_learnt_beside_and_changes_nothing(soup, monkeypatch, members):
     soup.set(prompt={"reverse": "{meaning_representation}\n"})
     assert soup.run(monkeypatch, "tokenize_dataset.py") == 0
-    alone = trained(soup, monkeypatch, soup_members=1)
+    alone = trained(soup, monkeypatch, soup_members=members, keep_best=False)
     assert not (soup.folder / "models/adapter/reverse").exists()
-    together = trained(soup, monkeypatch, soup_members=2, reverse_members=2)
+    counts = json.loads((soup.folder / "metrics/model.json").read_text())
+    together = trained(soup, monkeypatch, reverse_members=1)
+    assert together == alone
     reverse = reverse_contents(soup)
-    assert json.loads(reverse[1])["r"] == json.loads(together["models/adapter/adapter_config.json"])["r"]
-    assert together["plots/loss.csv"].startswith(alone["plots/loss.csv"])
     assert {path.name for path in (soup.folder / "models/adapter/reverse").iterdir()} == {name.split("/")[-1] for name in REVERSE}
+    added = json.loads((soup.folder / "metrics/model.json").read_text())
+    assert added["trainable_parameters"] - counts["trainable_parameters"] == counts["trainable_parameters"] // members
+    assert (
+        added["total_parameters"] - added["trainable_parameters"] == counts["total_parameters"] - counts["trainable_parameters"]
+    )
     soup.set(generate={"alternatives": 0.5, "reverse_weight": 1.0, "max_new_tokens": 40})
     assert soup.run(monkeypatch, "predict.py", "tuned") == 0
 
     original, calls = torch.optim.AdamW.step, iter(range(1, 10**6))
 
     def step(self, *given, **named):
-        if next(calls) == 3 * STEPS + 5:  # in the second of the other direction
+        if next(calls) == members * STEPS + 5:  # in the one of the other direction
             raise KeyboardInterrupt
         return original(self, *given, **named)
 
@@ -197,6 +204,24 @@ def test_the_other_direction_is_learnt_beside_and_changes_nothing(soup, monkeypa
         patch.setattr(torch.optim.AdamW, "step", step)
         assert soup.run(monkeypatch, "train_lora.py") == 130
     assert trained(soup, monkeypatch) == together and reverse_contents(soup) == reverse
+
+
+@pytest.mark.slow
+def test_a_member_of_the_other_direction_that_diverges_leaves_nothing(soup, monkeypatch, capsys):
+    original, calls = train_adapter, iter((False, True))
+
+    def diverging(*given):
+        if next(calls):
+            raise Diverged("the loss is nan at step 3", soup.folder, 2)
+        return original(*given)
+
+    soup.set(prompt={"reverse": "{meaning_representation}\n"}, train={"soup_members": 1, "reverse_members": 1})
+    assert soup.run(monkeypatch, "tokenize_dataset.py") == 0
+    monkeypatch.setattr("viggo_pipe.soup.train_adapter", diverging)
+    capsys.readouterr()
+    assert soup.run(monkeypatch, "train_lora.py") == 2
+    assert "member 1 of 1 of the other direction: the loss is nan at step 3\n" in capsys.readouterr().err
+    assert not (soup.folder / "runs/diverged").exists() and not (soup.folder / "models").exists()
 
 
 @pytest.mark.slow

@@ -67,19 +67,21 @@ def load_adapter(model: PreTrainedModel, base: BaseModel, folder: str | Path) ->
     Raises:
         InputError: there is no whole adapter, or it was trained on another base.
     """
-    config = _read_json(Path(folder) / _CONFIG)
-    trained_on = (config.get("base_model_name_or_path"), config.get("revision"))
-    if trained_on != (base.name, base.revision):
-        raise InputError(
-            f"{folder} was trained on {_describe(*trained_on)}, but params.yaml's model is "
-            f"{_describe(base.name, base.revision)}; use the params it was trained with, or train again: dvc repro train"
-        )
-    if not (Path(folder) / _WEIGHTS).is_file():
-        raise InputError(f"{folder} has no {_WEIGHTS}; train it with `dvc repro`, or fetch it with `dvc pull`")
+    reverse = Path(folder) / REVERSE
+    for adapter in (Path(folder), reverse) if reverse.is_dir() else (Path(folder),):
+        config = _read_json(adapter / _CONFIG)
+        trained_on = (config.get("base_model_name_or_path"), config.get("revision"))
+        if trained_on != (base.name, base.revision):
+            raise InputError(
+                f"{adapter} was trained on {_describe(*trained_on)}, but params.yaml's model is "
+                f"{_describe(base.name, base.revision)}; use the params it was trained with, or train again: dvc repro train"
+            )
+        if not (adapter / _WEIGHTS).is_file():
+            raise InputError(f"{adapter} has no {_WEIGHTS}; train it with `dvc repro`, or fetch it with `dvc pull`")
     try:
         loaded = PeftModel.from_pretrained(model, folder, is_trainable=False)
-        if (Path(folder) / REVERSE).is_dir():
-            loaded.load_adapter(Path(folder) / REVERSE, REVERSE, is_trainable=False)
+        if reverse.is_dir():
+            loaded.load_adapter(reverse, REVERSE, is_trainable=False)
         return loaded
     except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, SafetensorError) as error:
         raise InputError(

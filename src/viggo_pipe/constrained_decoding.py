@@ -118,7 +118,8 @@ class GrammarProcessor(LogitsProcessor):
         masks, running = self._masks[: len(rows)], set(self._running)
         masks[[place for place, row in enumerate(rows) if row not in running]] = -1  # generate pads them
         to_fill = [(self._matchers[row], place) for place, row in enumerate(rows) if row in running]
-        llguidance.torch.fill_next_token_bitmask_par(self._executor, to_fill, masks)
+        if to_fill:
+            llguidance.torch.fill_next_token_bitmask_par(self._executor, to_fill, masks)
         masks = masks.to(scores.device, non_blocking=True)
         allowed = (masks.unsqueeze(-1) >> self._bits & 1).bool().flatten(1)[:, : scores.shape[1]]
         return scores.masked_fill(~allowed, -torch.inf)
@@ -134,6 +135,8 @@ class GrammarProcessor(LogitsProcessor):
         return [self._ended(row, list(ids)) if row in self._running else list(ids) for row, ids in enumerate(rows)]
 
     def _consume(self, tokens: Sequence[int]) -> None:
+        if not self._running:  # llguidance refuses to be asked for nothing
+            return
         taken = self._executor.consume_token_par([(self._matchers[row], tokens[row]) for row in self._running])
         for row, is_taken in zip(self._running, taken, strict=True):
             if not is_taken:

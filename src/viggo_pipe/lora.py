@@ -6,6 +6,7 @@ import re
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from transformers import PreTrainedModel, set_seed
 
+from viggo_pipe.adapter import REVERSE
 from viggo_pipe.errors import InputError
 from viggo_pipe.settings.lora import LoraSettings
 from viggo_pipe.settings.train import TrainSettings
@@ -45,11 +46,13 @@ def add_adapter(model: PreTrainedModel, lora: LoraSettings, train: TrainSettings
 
 
 def parameter_counts(model: PeftModel) -> dict[str, float | int]:
-    """`trainable_parameters`, `total_parameters` and `trainable_percent` of a model with its adapter.
+    """`trainable_parameters`, `total_parameters` and `trainable_percent` of a model with its adapters, that of the other
+    direction among them.
 
     True counts: a 4-bit weight holds two values a byte, which counting tensor elements would halve.
     """
     trainable, total = model.get_nb_trainable_parameters()
+    trainable += sum(parameter.numel() for name, parameter in model.named_parameters() if f".{REVERSE}." in name)
     return {
         "trainable_parameters": trainable,
         "total_parameters": total,

@@ -1,8 +1,8 @@
 """ViGGO's ontology: dialogue acts, attributes in their gold order, and the closed value sets.
 
 Juraska, Bowden, Walker: "ViGGO: A Video Game Corpus for Data-To-Text Generation in Open-Domain Conversation",
-INLG 2019 (W19-8623). Orders, value sets and which act has what are those of the 6,900 published rows; a test holds them to
-the data.
+INLG 2019 (W19-8623). Orders and value sets are those of the 6,900 published rows, and `ACTS_WITH` those of its training rows;
+tests hold them to the data.
 """
 
 from functools import cache
@@ -37,7 +37,7 @@ ATTRIBUTES = (
     "specifier",
 )
 
-# Attributes that not every act has, and the acts that do.
+# Attributes that only some acts have, and which; where it is their meaning that rules the others out, not their number.
 ACTS_WITH: dict[str, tuple[str, ...]] = {
     "name": ("inform", "confirm", "give_opinion", "recommend", "suggest", "verify_attribute"),
     "rating": ("inform", "give_opinion", "request_explanation", "verify_attribute"),

@@ -93,10 +93,10 @@ def check_recordable(name: str) -> None:
     if recorded["params"] != setting:
         raise InputError(f"{path} was recorded with other params: {_differing(recorded['params'], setting)}; choose another name")
     for seed in map(int, recorded["runs"]):
-        if 0 < abs(seed - params.train.seed) < params.train.soup_members:
+        if 0 < abs(seed - params.train.seed) < (members := max(params.train.soup_members, params.train.reverse_members)):
             raise InputError(
                 f"a run of train.seed {params.train.seed} shares members of its soup with that of seed {seed} in {path}: choose "
-                f"seeds that lie train.soup_members, {params.train.soup_members}, apart"
+                f"seeds that lie {members} apart, the larger of train.soup_members and train.reverse_members"
             )
 
 

@@ -152,7 +152,10 @@ def _attributes(slots: Iterable[Slot]) -> set[str]:
 
 
 def _in_ontology(act: str, slots: Iterable[Slot]) -> bool:
-    """Open values are free; a closed one is among the attribute's, or empty where the act asks for it."""
+    """Open values are free; a closed one is among the attribute's, or empty where the act asks for it.
+
+    Any act may have any attribute here, which the grammar of constrained decoding is stricter about.
+    """
     asked = ("",) if act == "request_attribute" else ()
     return act in DIALOGUE_ACTS and all(
         slot.attribute in ATTRIBUTES

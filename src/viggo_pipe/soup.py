@@ -32,6 +32,7 @@ from viggo_pipe.settings.runtime import RuntimeSettings
 from viggo_pipe.settings.train import TrainSettings
 from viggo_pipe.tokens import Tokens
 from viggo_pipe.training import TrainingResult, prepare_for_training, train_adapter, validation_loss
+from viggo_pipe.watcher import Diverged
 
 
 class _Member(NamedTuple):
@@ -41,6 +42,7 @@ class _Member(NamedTuple):
     train_rows: Sequence[Example]
     validation_rows: Sequence[Example]
     name: str
+    is_reverse: bool = False
 
 
 def train_soup(
@@ -78,7 +80,12 @@ def train_soup(
         own = settings.model_copy(update={"seed": member.seed})
         training = scratch / f"training-{index}"
         training.mkdir(exist_ok=True)
-        trained = train_adapter(model, member.train_rows, member.validation_rows, pad_token_id, own, runtime, training)
+        try:
+            trained = train_adapter(model, member.train_rows, member.validation_rows, pad_token_id, own, runtime, training)
+        except Diverged as error:
+            if member.is_reverse:  # whose checkpoints answer with sentences, and are not worth keeping
+                raise InputError(f"{member.name}: {error}") from error
+            raise
         if is_first():
             _save_member(trained, folder)
             shutil.rmtree(training)
@@ -87,7 +94,7 @@ def train_soup(
 
 
 def _members(settings: TrainSettings, train: Tokens, validation: Tokens) -> list[_Member]:
-    if settings.reverse_members and not train.reverse_rows:
+    if settings.reverse_members and not (train.reverse_rows and validation.reverse_rows):
         raise InputError("train.reverse_members needs prompt.reverse, which they learn; set it, or set them to 0")
     soup, reverse = settings.soup_members, settings.reverse_members
     return [
@@ -98,6 +105,7 @@ def _members(settings: TrainSettings, train: Tokens, validation: Tokens) -> list
                 train.reverse_rows,
                 validation.reverse_rows,
                 f"member {i + 1} of {reverse} of the other direction",
+                is_reverse=True,
             )
             for i in range(reverse)
         ),
@@ -119,7 +127,10 @@ def _averaged(
     forward = settings.soup_members
     if settings.reverse_members:
         average_adapters(model, members[forward:], settings.soup_rank, REVERSE)
-    average_adapters(model, members[:forward], settings.soup_rank)
+    if forward == 1:
+        set_peft_model_state_dict(model, members[0], adapter_name=DEFAULT)
+    else:
+        average_adapters(model, members[:forward], settings.soup_rank)
     loss = validation_loss(model, validation_rows, pad_token_id, settings, runtime, scratch / "evaluation")
     apart = ", ".join(f"{result.validation_loss:.4f}" for result in results[:forward])
     print(f"loss on validation: {apart}; of their average {loss:.4f}", flush=True)

@@ -21,6 +21,7 @@ _SCHEMA = pa.schema({"id": pa.string(), "input_ids": pa.list_(pa.int32()), "answ
 _BIN = 8  # tokens a bin of the histogram
 _PROMPT_KEY = b"viggo_prompt"
 _ROW_GROUP = 2**14  # rows
+_PROMPTS = {False: "", True: " with prompt.reverse"}  # in errors, by direction
 
 
 class TokenizedRow(NamedTuple):
@@ -51,36 +52,40 @@ class TokenizedSplit:
         split: what to call them in an error.
 
     Raises:
-        InputError: while rows are taken: one is over max_length under overflow=error, or none is left under overflow=drop.
+        InputError: while rows are taken: one is over max_length under overflow=error, or none is left of a direction under
+            overflow=drop.
     """
 
     def __init__(self, rows: Iterable[dict], encoder: PromptEncoder, settings: TokenizeSettings, split: str):
         self.lengths = array("I")
         self._rows, self._encoder, self._settings, self._split = rows, encoder, settings, split
-        self._kept = self._kept_tokens = self._cut = self._lost = 0
+        self._kept_tokens = self._cut = self._lost = 0
+        self._kept = {False: 0, True: 0}  # by direction
 
     def __iter__(self) -> Iterator[TokenizedRow]:
         longest = self._settings.max_length
         for tokenized in self._encoded():
-            identifier, example, _ = tokenized
+            identifier, example, reverse = tokenized
             length = len(example["input_ids"])
             self.lengths.append(length)
             if length > longest:
                 if self._settings.overflow == "error":
                     raise InputError(
-                        f"{self._split}: row {identifier} is {length} tokens long, over tokenize.max_length {longest}; "
-                        "raise it, or set tokenize.overflow to drop or truncate"
+                        f"{self._split}: row {identifier} is {length} tokens long{_PROMPTS[reverse]}, over tokenize.max_length "
+                        f"{longest}; raise it, or set tokenize.overflow to drop or truncate"
                     )
                 if self._settings.overflow == "drop":
                     continue
                 self._cut += 1
                 self._lost += example["answer_start"] >= longest
                 example["input_ids"] = example["input_ids"][:longest]
-            self._kept += 1
+            self._kept[reverse] += 1
             self._kept_tokens += len(example["input_ids"])
             yield tokenized
-        if not self._kept:
-            raise InputError(f"{self._split}: none of {len(self.lengths)} rows fits tokenize.max_length {longest}; raise it")
+        for reverse in (False, True) if self._encoder.has_reverse else (False,):
+            if not self._kept[reverse]:
+                rows = f"{len(self.lengths)} rows{_PROMPTS[reverse]}"
+                raise InputError(f"{self._split}: none of {rows} fits tokenize.max_length {longest}; raise it")
 
     def _encoded(self) -> Iterator[TokenizedRow]:
         for row in self._rows:
@@ -95,19 +100,20 @@ class TokenizedSplit:
         `truncated_rows` were over max_length and cut; `target_truncated_rows` lost a part of their answer by it,
         `target_lost_rows` the whole; `padding_share` is the share of padding where each kept row is padded to max_length.
         """
+        kept = sum(self._kept.values())
         return {
             "rows": len(self.lengths),
-            "kept_rows": self._kept,
+            "kept_rows": kept,
             "mean_tokens": round(statistics.fmean(self.lengths), 2),
             "median_tokens": statistics.median(self.lengths),
             "p99_tokens": _nearest_rank(self.lengths, 0.99),
             "max_tokens": max(self.lengths),
-            "dropped_rows": len(self.lengths) - self._kept,
+            "dropped_rows": len(self.lengths) - kept,
             "truncated_rows": self._cut,
             # The answer stands at a row's end, so that a cut row has always lost a part of it.
             "target_truncated_rows": self._cut,
             "target_lost_rows": self._lost,
-            "padding_share": round(1 - self._kept_tokens / (self._kept * self._settings.max_length), 4),
+            "padding_share": round(1 - self._kept_tokens / (kept * self._settings.max_length), 4),
         }
 
 

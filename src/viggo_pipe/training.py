@@ -171,7 +171,7 @@ def _with_something_to_learn(rows: Sequence[Example], settings: TrainSettings) -
     if len(kept) < len(rows):
         print(f"left out {len(rows) - len(kept)} of {len(rows)} rows: truncation cut off their whole answer", flush=True)
     if not kept:
-        raise InputError("no row has an answer left to learn: raise tokenize.max_length or shorten prompt.template")
+        raise InputError("no row has an answer left to learn: raise tokenize.max_length or shorten the prompt")
     return kept
 
 

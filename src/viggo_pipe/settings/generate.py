@@ -33,4 +33,6 @@ class GenerateSettings(Section):
             raise ValueError("alternatives needs constrain: it is under a grammar that greedy decoding misses better answers")
         if self.reverse_weight and self.alternatives is None:
             raise ValueError("reverse_weight needs alternatives: it is among several answers that it helps to choose")
+        if self.reverse_weight and self.dequantize:
+            raise ValueError("reverse_weight cannot have dequantize, which adds the other adapter to the weights for good")
         return self
