@@ -45,7 +45,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "rows as written, ten epochs": {"augment": {"variants": 1}, "train": {"epochs": 10}},
     "another prompt": {"prompt": {"template": "{sentence}\n"}},
     "alternatives from 0.02 on": {"generate": {"alternatives": 0.02}},
-    "and sentences asked": _ASKED,
+    "alternatives from 0.02 on, and the sentence asked": _ASKED,
     "answers not constrained": {"generate": {"constrain": False}},
 }
 _STAGES = ("fetch", "tokenize", "train", "predict-tuned", "predict-probes", "score-tuned", "score-probes")

@@ -130,13 +130,10 @@ class Plan:
     def __init__(self, params: Params, sources: Sources, device: Device):
         self._params, self._device, train = params, device, params.train
         encoder = PromptEncoder(sources.tokenizer, params.prompt)
-        rows: dict[bool, list[Example]] = {False: [], True: []}  # by whether they are of the other direction
-        for _, example, reverse in TokenizedSplit(
-            augmented(sources.splits["train"], params.augment), encoder, params.tokenize, "train"
-        ):
-            rows[reverse].append(example)
-        members = {False: train.soup_members, True: train.reverse_members}
-        self.directions = [Direction(rows[reverse], count, train) for reverse, count in members.items() if count]
+        rows = list(TokenizedSplit(augmented(sources.splits["train"], params.augment), encoder, params.tokenize, "train"))
+        self.directions = [Direction([row.example for row in rows if not row.reverse], train.soup_members, train)]
+        if train.reverse_members:
+            self.directions.append(Direction([row.example for row in rows if row.reverse], train.reverse_members, train))
         self.steps = sum(direction.steps for direction in self.directions)
         asked = sources.splits[params.generate.split]
         self._base, self._shape = sources.base.name, shape_of(sources.base)

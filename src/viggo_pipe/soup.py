@@ -42,7 +42,7 @@ class _Member(NamedTuple):
     train_rows: Sequence[Example]
     validation_rows: Sequence[Example]
     name: str
-    is_reverse: bool = False
+    is_reverse: bool
 
 
 def train_soup(
@@ -90,57 +90,51 @@ def train_soup(
             _save_member(trained, folder)
             shutil.rmtree(training)
         wait_for_all()
-    return _averaged(model, folders, validation.rows, pad_token_id, settings, runtime, scratch)
-
-
-def _members(settings: TrainSettings, train: Tokens, validation: Tokens) -> list[_Member]:
-    if settings.reverse_members and not (train.reverse_rows and validation.reverse_rows):
-        raise InputError("train.reverse_members needs prompt.reverse, which they learn; set it, or set them to 0")
-    soup, reverse = settings.soup_members, settings.reverse_members
-    return [
-        *(_Member(settings.seed + i, train.rows, validation.rows, f"member {i + 1} of {soup}") for i in range(soup)),
-        *(
-            _Member(
-                settings.seed + i,
-                train.reverse_rows,
-                validation.reverse_rows,
-                f"member {i + 1} of {reverse} of the other direction",
-                is_reverse=True,
-            )
-            for i in range(reverse)
-        ),
-    ]
-
-
-def _averaged(
-    model: PeftModel,
-    folders: Sequence[Path],
-    validation_rows: Sequence[Example],
-    pad_token_id: int,
-    settings: TrainSettings,
-    runtime: RuntimeSettings,
-    scratch: Path,
-) -> TrainingResult:
-    """The averages of the members in `folders`, and what their trainings and the soup came to."""
-    members = [load_file(folder / _WEIGHTS) for folder in folders]
     results = [_read_result(folder) for folder in folders]
-    forward = settings.soup_members
-    if settings.reverse_members:
-        average_adapters(model, members[forward:], settings.soup_rank, REVERSE)
-    if forward == 1:
-        set_peft_model_state_dict(model, members[0], adapter_name=DEFAULT)
-    else:
-        average_adapters(model, members[:forward], settings.soup_rank)
-    loss = validation_loss(model, validation_rows, pad_token_id, settings, runtime, scratch / "evaluation")
-    apart = ", ".join(f"{result.validation_loss:.4f}" for result in results[:forward])
-    print(f"loss on validation: {apart}; of their average {loss:.4f}", flush=True)
+    answering = results[: settings.soup_members]
+    _put_averages(model, [load_file(folder / _WEIGHTS) for folder in folders], settings)
+    loss = answering[0].validation_loss
+    if len(answering) > 1:
+        loss = validation_loss(model, validation.rows, pad_token_id, settings, runtime, scratch / "evaluation")
+        apart = ", ".join(f"{result.validation_loss:.4f}" for result in answering)
+        print(f"loss on validation: {apart}; of their average {loss:.4f}", flush=True)
     return TrainingResult(
         model,
-        _joined(results[:forward]),
+        _joined(answering),
         loss,
         tokens=sum(result.tokens for result in results),
         seconds=sum(result.seconds for result in results),
     )
+
+
+def _members(settings: TrainSettings, train: Tokens, validation: Tokens) -> list[_Member]:
+    if settings.reverse_members and not (train.reverse_rows and validation.reverse_rows):
+        raise InputError("train.reverse_members learn a direction that the tokenized rows do not have; run `dvc repro tokenize`")
+    directions = (
+        (settings.soup_members, train.rows, validation.rows, False),
+        (settings.reverse_members, train.reverse_rows, validation.reverse_rows, True),
+    )
+    return [
+        _Member(
+            settings.seed + index,
+            *rows,
+            name=f"member {index + 1} of {count}{' of the other direction' if is_reverse else ''}",
+            is_reverse=is_reverse,
+        )
+        for count, *rows, is_reverse in directions
+        for index in range(count)
+    ]
+
+
+def _put_averages(model: PeftModel, members: Sequence[dict[str, torch.Tensor]], settings: TrainSettings) -> None:
+    """Make the averages of either direction's members the adapters of `model`; one member stays as it was trained."""
+    answering, reverse = members[: settings.soup_members], members[settings.soup_members :]
+    if reverse:
+        average_adapters(model, reverse, settings.soup_rank, REVERSE)
+    if len(answering) == 1:
+        set_peft_model_state_dict(model, answering[0], adapter_name=DEFAULT)
+    else:
+        average_adapters(model, answering, settings.soup_rank)
 
 
 def average_adapters(
