@@ -2,8 +2,8 @@
 
 python benchmarks/ablations.py [--viggo FOLDER] [--changes "two epochs" ...] [--seeds 0 1 ...] [--jobs 4]
 
-Each run trains one adapter, no soup; its figures are written as it ends, and called again, this goes on. At the end it prints
-the table of docs/quality.md. Several runs at once fill a GPU that one small model does not.
+Each run trains one adapter, no soup, that answers greedily; its figures are written as it ends, and called again, this goes on.
+At the end it prints the table of docs/quality.md. Several runs at once fill a GPU that one small model does not.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from workspace import Params, Workspace, changed, common, positive, read_profile, read_runs, write_runs
+from workspace import ONE_ADAPTER, Params, Workspace, changed, common, positive, read_profile, read_runs, write_runs
 
 from viggo_pipe.errors import InputError
 from viggo_pipe.results import mean_and_spread
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/ablations.json"))
     parser.add_argument("--root", type=Path, default=Path("runs/ablations"), help="where the stages run")
     options = parser.parse_args(arguments)
-    params = changed(read_profile(options.params, options.viggo), train={"soup_members": 1}, generate={"split": "validation"})
+    params = changed(changed(read_profile(options.params, options.viggo), **ONE_ADAPTER), generate={"split": "validation"})
     planned = {}
     for seed in options.seeds:
         for change in options.changes:

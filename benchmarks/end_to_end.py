@@ -11,15 +11,15 @@ import time
 from pathlib import Path
 
 from apart import Results, alone
-from workspace import Workspace, changed, read_profile
+from workspace import ONE_ADAPTER, Workspace, changed, read_profile
 
 _STAGES = {"train": "train", "predict": "predict-tuned", "score": "score-tuned"}
 _WITHOUT_IMPORTS = {"train": "training", "predict-tuned": "generation"}
 METHODS = {
     "as the profile has it": {},
     "not compiled": {"train": {"compile": False}},
-    "one adapter": {"train": {"soup_members": 1}},
-    "one adapter, not compiled": {"train": {"soup_members": 1, "compile": False}},
+    "one adapter": ONE_ADAPTER,
+    "one adapter, not compiled": {**ONE_ADAPTER, "train": {**ONE_ADAPTER["train"], "compile": False}},
 }
 
 

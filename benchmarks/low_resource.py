@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from workspace import Params, Workspace, changed, common, positive, read_profile, read_runs, write_runs
+from workspace import ONE_ADAPTER, Params, Workspace, changed, common, positive, read_profile, read_runs, write_runs
 
 from viggo_pipe.errors import InputError
 
@@ -71,7 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--root", type=Path, default=Path("runs/low-resource"), help="where the stages run")
     options = parser.parse_args(arguments)
     params = changed(
-        read_profile(options.params, options.viggo), train={"soup_members": options.members}, generate={"split": options.split}
+        changed(read_profile(options.params, options.viggo), **ONE_ADAPTER),
+        train={"soup_members": options.members},
+        generate={"split": options.split},
     )
     setting = common(params, "train_share", "train_share_seed")
     read_runs(options.out, setting)  # before minutes are spent

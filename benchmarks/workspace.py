@@ -23,6 +23,11 @@ from viggo_pipe.resume import input_digest
 
 Params = dict[str, dict[str, Any]]  # sections of params.yaml
 Number = TypeVar("Number", int, float)
+ONE_ADAPTER: Params = {  # what `changed` makes a profile's soups with, and their reranking: one adapter that answers greedily
+    "prompt": {"reverse": None},
+    "train": {"soup_members": 1, "reverse_members": 0},
+    "generate": {"alternatives": None, "reverse_weight": 0.0},
+}
 _PROJECT = Path(__file__).parents[1]
 _SCRIPTS = {
     "fetch": ("fetch_dataset.py",),

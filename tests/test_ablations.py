@@ -15,7 +15,7 @@ FIGURES = {"exact_match": 0.95, "probes": dict.fromkeys(("lower_case", "no_punct
 
 def test_every_change_is_one_that_params_take(tmp_path):
     """And no two of them train the same."""
-    profile = ablations.read_profile(ROOT / "profiles/smollm2-135m.yaml")
+    profile = ablations.changed(ablations.read_profile(ROOT / "profiles/smollm2-135m.yaml"), **ablations.ONE_ADAPTER)
     folders = {
         ablations.Workspace(ablations.changed(profile, **change), tmp_path).folder for change in ablations.CHANGES.values()
     }

@@ -30,7 +30,8 @@ def test_params_yaml_is_the_quickstart():
 def test_from_a_profile_with_cuda_graphs_errors_lead_to_several_processes(tmp_path, name):
     """Each names, on one line, what to set next."""
     profile = yaml.safe_load((ROOT / f"profiles/{name}.yaml").read_text(encoding="utf-8"))
-    profile["train"] |= {"processes": 2, "soup_members": 1, "soup_rank": None, "keep_best": False}
+    profile["train"] |= {"processes": 2, "soup_members": 1, "soup_rank": None, "reverse_members": 0, "keep_best": False}
+    profile["generate"]["reverse_weight"] = 0.0
     path = tmp_path / "params.yaml"
     for words, settings in (
         ("cuda_graph to false", {"cuda_graph": False}),

@@ -11,7 +11,7 @@ _FROM_VIGGO = {
     "dataset": {"train_share": 0.02},
     "tokenize": {"max_length": 400},
     "augment": {"variants": 1},
-    "train": {"soup_members": 2, "epochs": None, "max_steps": 2, "batch_size": 2, "eval_steps": None},
+    "train": {"soup_members": 2, "reverse_members": 1, "epochs": None, "max_steps": 2, "batch_size": 2, "eval_steps": None},
     "generate": {"max_new_tokens": 2},
     "probe": {"rows": 2},
 }
