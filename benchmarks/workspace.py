@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -117,14 +118,15 @@ class Workspace:
 
     def __init__(self, params: Params, root: Path):
         root.mkdir(parents=True, exist_ok=True)
-        file = root / "params.yaml"
-        file.write_text(yaml.safe_dump(params), encoding="utf-8")
-        checked = load_params(*SECTIONS, path=file)
-        data = [checked.dataset.path] if checked.dataset.source == "local" else []
-        sections = [getattr(checked, name) for name in SECTIONS if name != "runtime"]
-        self.folder = root / input_digest(sections, [_PROJECT / "stages", *data])[:16]
-        self.folder.mkdir(exist_ok=True)
-        file.replace(self.folder / "params.yaml")
+        with tempfile.TemporaryDirectory(dir=root) as scratch:  # of its own: another process may be at work in `root`
+            file = Path(scratch) / "params.yaml"
+            file.write_text(yaml.safe_dump(params), encoding="utf-8")
+            checked = load_params(*SECTIONS, path=file)
+            data = [checked.dataset.path] if checked.dataset.source == "local" else []
+            sections = [getattr(checked, name) for name in SECTIONS if name != "runtime"]
+            self.folder = root / input_digest(sections, [_PROJECT / "stages", *data])[:16]
+            self.folder.mkdir(exist_ok=True)
+            file.replace(self.folder / "params.yaml")
 
     def run(self, *stages: str) -> None:
         """Run `stages` one after another, but for those that have run here.
