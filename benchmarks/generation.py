@@ -43,16 +43,23 @@ class Forced(LogitsProcessor):
     """Gives each row's next reference token the highest score, and then asks the row's grammar, if there is one."""
 
     def __init__(self, references: Sequence[Sequence[int]], grammar: GrammarProcessor | None):
-        self._references, self._grammar, self._step = references, grammar, 0
+        longest = max(map(len, references))
+        padded = [[*tokens, *repeat(tokens[-1], longest - len(tokens))] for tokens in references]
+        self._references, self._grammar, self._step = torch.tensor(padded), grammar, 0
+        self._rows: Sequence[int] = ()
+        self._forced = self._references  # of these rows, where the scores are: a copy at each step would wait for the GPU
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         return self.masked(scores, range(len(self._references)), input_ids[:, -1].tolist() if self._step else None)
 
     def masked(self, scores: torch.Tensor, rows: Sequence[int], tokens: Sequence[int] | None) -> torch.Tensor:
         """As `GrammarProcessor.masked`."""
-        forced = [self._references[row][min(self._step, len(self._references[row]) - 1)] for row in rows]
+        if list(rows) != self._rows:
+            self._rows = list(rows)
+            self._forced = self._references[self._rows].to(scores.device)
+        column = min(self._step, self._references.shape[1] - 1)
         self._step += 1
-        scores = scores.scatter(1, torch.tensor(forced, device=scores.device).unsqueeze(1), 1e4)
+        scores = scores.scatter(1, self._forced[:, column : column + 1], 1e4)
         return scores if self._grammar is None else self._grammar.masked(scores, rows, tokens)
 
     def finish(self, rows: Sequence[Sequence[int]]) -> list[list[int]]:
