@@ -2,8 +2,8 @@
 
 python benchmarks/ablations.py [--viggo FOLDER] [--changes "two epochs" ...] [--seeds 0 1 ...] [--jobs 4]
 
-Each run trains one adapter, no soup, that answers greedily; its figures are written as it ends, and called again, this goes on.
-At the end it prints the table of docs/quality.md. Several runs at once fill a GPU that one small model does not.
+Each run trains one adapter that answers greedily, but for its change; its figures are written as it ends, and called again,
+this goes on. At the end it prints the table of docs/quality.md. Several runs at once fill a GPU that one small model does not.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from workspace import ONE_ADAPTER, Params, Workspace, changed, common, positive,
 from viggo_pipe.errors import InputError
 from viggo_pipe.results import mean_and_spread
 
-_AS_IT_IS = "the profile, one adapter"
+_AS_IT_IS = "the profile, one adapter, greedy"
 _ASKED: dict[str, dict[str, Any]] = {
     "prompt": {"reverse": "Meaning representation: {meaning_representation}\nSentence:\n"},
     "train": {"reverse_members": 1},

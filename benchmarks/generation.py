@@ -46,15 +46,14 @@ class Forced(LogitsProcessor):
         longest = max(map(len, references))
         padded = [[*tokens, *repeat(tokens[-1], longest - len(tokens))] for tokens in references]
         self._references, self._grammar, self._step = torch.tensor(padded), grammar, 0
-        self._rows: Sequence[int] = ()
-        self._forced = self._references  # of these rows, where the scores are: a copy at each step would wait for the GPU
+        self._rows: list[int] | None = None  # those that the next tokens were copied for
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         return self.masked(scores, range(len(self._references)), input_ids[:, -1].tolist() if self._step else None)
 
     def masked(self, scores: torch.Tensor, rows: Sequence[int], tokens: Sequence[int] | None) -> torch.Tensor:
         """As `GrammarProcessor.masked`."""
-        if list(rows) != self._rows:
+        if list(rows) != self._rows:  # a copy at each step would wait for the GPU
             self._rows = list(rows)
             self._forced = self._references[self._rows].to(scores.device)
         column = min(self._step, self._references.shape[1] - 1)

@@ -2,7 +2,8 @@
 
 python benchmarks/low_resource.py [--viggo FOLDER] [--shares 0.01 0.1 ...] [--seeds 0 1 ...] [--split test]
 
-Each run's figures are written as it ends; called again, it goes on. benchmarks/plot_low_resource.py draws them.
+Each run trains one adapter (or `--members`, averaged) that answers greedily. Its figures are written as it ends; called again,
+this goes on. benchmarks/plot_low_resource.py draws them.
 A pass over 1% of the rows would end after a few steps. So a row of a share below 1 has as many more variants as the share is
 smaller, up to 20 times: then 5% of the rows, and all of them, are trained on for equally many steps.
 """
@@ -70,9 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/low_resource.json"))
     parser.add_argument("--root", type=Path, default=Path("runs/low-resource"), help="where the stages run")
     options = parser.parse_args(arguments)
+    profile = read_profile(options.params, options.viggo)
     params = changed(
-        changed(read_profile(options.params, options.viggo), **ONE_ADAPTER),
-        train={"soup_members": options.members},
+        changed(profile, **ONE_ADAPTER),
+        train={"soup_members": options.members, "soup_rank": profile["train"]["soup_rank"] if options.members > 1 else None},
         generate={"split": options.split},
     )
     setting = common(params, "train_share", "train_share_seed")

@@ -3,7 +3,8 @@
 python benchmarks/seeds.py smollm2-135m [--viggo FOLDER] [--seeds 0 4 8] [--split validation --results runs/validation]
 
 The data are tokenized, and the base model is asked, once. Called again, it goes on where it stopped; called for test after
-validation, it asks the same adapters. Seeds lie at least train.soup_members apart, or their soups would share members.
+validation, it asks the same adapters. Seeds lie at least train.soup_members (or reverse_members, where that is more) apart, or
+their soups would share members.
 """
 
 import argparse
@@ -82,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--root", type=Path, default=Path("runs/seeds"), help="where the stages run")
     options = parser.parse_args(arguments)
     params = read_profile(options.params or Path(f"profiles/{options.name}.yaml"), options.viggo)
-    seeds, members = sorted(set(options.seeds)), params["train"]["soup_members"]
+    seeds = sorted(set(options.seeds))
+    members = max(params["train"]["soup_members"], params["train"]["reverse_members"])
     for seed, following in pairwise(seeds):
         if following - seed < members:
             raise InputError(f"--seeds: the soups of {seed} and {following} would share members; let them lie {members} apart")

@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,10 +23,10 @@ from viggo_pipe.resume import input_digest
 
 Params = dict[str, dict[str, Any]]  # sections of params.yaml
 Number = TypeVar("Number", int, float)
-ONE_ADAPTER: Params = {  # what `changed` makes a profile's soups with, and their reranking: one adapter that answers greedily
+ONE_ADAPTER: Params = {  # for `changed`: one adapter that answers greedily, in place of soups and of ranking alternatives
     "prompt": {"reverse": None},
-    "train": {"soup_members": 1, "reverse_members": 0},
-    "generate": {"alternatives": None, "reverse_weight": 0.0},
+    "train": {"soup_members": 1, "soup_rank": None, "reverse_members": 0},
+    "generate": {"alternatives": None, "reverse_weight": 0.0, "soup_parts": 1},
 }
 _PROJECT = Path(__file__).parents[1]
 _SCRIPTS = {
@@ -118,15 +117,16 @@ class Workspace:
 
     def __init__(self, params: Params, root: Path):
         root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=root) as scratch:  # of its own: another process may be at work in `root`
-            file = Path(scratch) / "params.yaml"
-            file.write_text(yaml.safe_dump(params), encoding="utf-8")
-            checked = load_params(*SECTIONS, path=file)
-            data = [checked.dataset.path] if checked.dataset.source == "local" else []
-            sections = [getattr(checked, name) for name in SECTIONS if name != "runtime"]
-            self.folder = root / input_digest(sections, [_PROJECT / "stages", *data])[:16]
-            self.folder.mkdir(exist_ok=True)
-            file.replace(self.folder / "params.yaml")
+        file = (
+            root / f"params-{os.getpid()}.yaml"
+        )  # another process may be at work in `root`; invalid params stay there to be seen
+        file.write_text(yaml.safe_dump(params), encoding="utf-8")
+        checked = load_params(*SECTIONS, path=file)
+        data = [checked.dataset.path] if checked.dataset.source == "local" else []
+        sections = [getattr(checked, name) for name in SECTIONS if name != "runtime"]
+        self.folder = root / input_digest(sections, [_PROJECT / "stages", *data])[:16]
+        self.folder.mkdir(exist_ok=True)
+        file.replace(self.folder / "params.yaml")
 
     def run(self, *stages: str) -> None:
         """Run `stages` one after another, but for those that have run here.

@@ -14,12 +14,20 @@ FIGURES = {"exact_match": 0.95, "probes": dict.fromkeys(("lower_case", "no_punct
 
 
 def test_every_change_is_one_that_params_take(tmp_path):
-    """And no two of them train the same."""
+    """And no two of them are the same run."""
     profile = ablations.changed(ablations.read_profile(ROOT / "profiles/smollm2-135m.yaml"), **ablations.ONE_ADAPTER)
     folders = {
         ablations.Workspace(ablations.changed(profile, **change), tmp_path).folder for change in ablations.CHANGES.values()
     }
     assert len(folders) == len(ablations.CHANGES)
+
+
+def test_params_that_are_not_valid_are_there_to_be_seen(tmp_path):
+    profile = ablations.read_profile(ROOT / "profiles/smollm2-135m.yaml")
+    with pytest.raises(InputError, match="soup_parts is 3") as raised:
+        ablations.Workspace(ablations.changed(profile, generate={"soup_parts": 3}), tmp_path)
+    (left,) = tmp_path.iterdir()
+    assert str(left) in str(raised.value)
 
 
 def test_the_table_has_means_over_seeds_in_the_order_of_the_changes(tmp_path):
@@ -28,7 +36,7 @@ def test_the_table_has_means_over_seeds_in_the_order_of_the_changes(tmp_path):
     ablations.add_run(path, {}, ablations._AS_IT_IS, 0, FIGURES)
     ablations.add_run(path, {}, ablations._AS_IT_IS, 1, FIGURES | {"exact_match": 0.97})
     assert ablations.table(path)[2:] == [
-        "| the profile, one adapter | 96.0 ± 1.4 | 90.0 | 90.0 | 90.0 | 90.0 | 2 |",
+        "| the profile, one adapter, greedy | 96.0 ± 1.4 | 90.0 | 90.0 | 90.0 | 90.0 | 2 |",
         "| two epochs | 95.0 | 90.0 | 90.0 | 90.0 | 90.0 | 1 |",
     ]
 

@@ -4,6 +4,7 @@ import json
 
 import low_resource
 import pytest
+from imports import ROOT
 from tiny_profiles import tiny_sample_profile
 
 from viggo_pipe.errors import InputError
@@ -22,6 +23,21 @@ def test_a_curve_is_measured_and_gone_on_with(tmp_path):
     assert all(0 <= run["exact_match_low"] <= run["exact_match"] <= run["exact_match_high"] <= 1 for run in runs)
     with pytest.raises(InputError, match="other params"):
         low_resource.main([*given, "--split", "test"])
+
+
+def test_one_adapter_is_trained_that_answers_greedily_whatever_the_profile_averages(tmp_path, monkeypatch):
+    asked = []
+
+    def measure(params, share, seed, root):
+        asked.append(params)
+        return {"share": share, "seed": seed, "rows": 1, "exact_match": 1.0}
+
+    monkeypatch.setattr(low_resource, "measure", measure)
+    given = ["--params", str(ROOT / "profiles/smollm2-135m.yaml"), "--shares", "1"]
+    for members in (1, 2):
+        low_resource.main([*given, "--members", str(members), "--out", str(tmp_path / f"{members}.json")])
+        train, generate = asked[-1]["train"], asked[-1]["generate"]
+        assert (train["soup_members"], train["reverse_members"], generate["alternatives"]) == (members, 0, None)
 
 
 def test_runs_are_kept_by_share_and_seed(tmp_path):

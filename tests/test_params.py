@@ -30,13 +30,14 @@ def test_params_yaml_is_the_quickstart():
 def test_from_a_profile_with_cuda_graphs_errors_lead_to_several_processes(tmp_path, name):
     """Each names, on one line, what to set next."""
     profile = yaml.safe_load((ROOT / f"profiles/{name}.yaml").read_text(encoding="utf-8"))
-    profile["train"] |= {"processes": 2, "soup_members": 1, "soup_rank": None, "reverse_members": 0, "keep_best": False}
+    profile["train"] |= {"processes": 2, "soup_members": 2, "soup_rank": None, "keep_best": False}
     profile["generate"]["reverse_weight"] = 0.0
     path = tmp_path / "params.yaml"
     for words, settings in (
         ("cuda_graph to false", {"cuda_graph": False}),
         (None, {"sharding": "full"}),
         ("fold_adapter or compile", {"fold_adapter": False, "compile": False}),
+        ("soup_members above 1, or reverse_members", {"soup_members": 1, "reverse_members": 0}),
         (None, {}),
     ):
         path.write_text(yaml.safe_dump(profile), encoding="utf-8")
@@ -78,6 +79,9 @@ GRAPHED = {"cuda_graph": True, "pack_length": 512, "group_by_length": False}
         (lambda p: p["generate"].update(reverse_weight=0.2, alternatives=0.1, dequantize=True), ["generate", "dequantize"]),
         (lambda p: p["generate"].update(reverse_weight=0.2, alternatives=0.1), ["reverse_weight needs train.reverse_members"]),
         (lambda p: p["train"].update(reverse_members=1), ["train.reverse_members needs prompt.reverse"]),
+        (lambda p: p["generate"].update(soup_parts=2), ["generate", "soup_parts needs alternatives"]),
+        (lambda p: p["generate"].update(soup_parts=2, alternatives=0.1, dequantize=True), ["soup_parts", "dequantize"]),
+        (lambda p: p["generate"].update(soup_parts=2, alternatives=0.1), ["generate.soup_parts is 2", "1 train.soup_members"]),
         (lambda p: p["train"].update(max_steps=5), ["epochs", "max_steps"]),
         (lambda p: p["lora"].update(target_modules="all-linear"), ["upper_layers", "target_modules"]),
         (lambda p: p["train"].update(learning_rate=float("nan")), ["train.learning_rate"]),

@@ -173,7 +173,7 @@ def _recorded_row(name: str) -> tuple[str, ...]:
 
 
 def _base_parameters(counts: dict[str, int]) -> int:
-    """Those of the base model, as published figures have them: an adapter can be merged into it."""
+    """Those of the base model, as published figures have them."""
     return counts["total_parameters"] - counts["trainable_parameters"]
 
 
