@@ -1,8 +1,10 @@
+import shutil
 import subprocess
 import sys
 
 import pytest
 import yaml
+from imports import ROOT
 from project import Project
 
 from viggo_pipe.cli import main
@@ -89,3 +91,20 @@ def test_use_keeps_a_changed_params_file(project, capsys):
     assert main(["use", "quickstart"]) == 0
     assert (project.folder / "params.yaml.bak").read_text() == mine  # a profile's copy is not worth keeping
     assert "params.yaml.bak" not in capsys.readouterr().out
+
+
+def test_scores_are_said_to_be_of_the_data_that_they_were_made_with(project, capsys):
+    """Not of those that params.yaml has named since: the sample's figures are not ViGGO's."""
+    (project.folder / "metrics").mkdir()
+    for name in ("metrics/base.json", "metrics/tuned.json", "metrics/probes.json", "dvc.lock"):
+        shutil.copy(ROOT / name, project.folder / name)
+    assert main(["scores"]) == 0
+    assert "not ViGGO's" in capsys.readouterr().out
+    assert main(["use", "smollm2-135m"]) == 0
+    capsys.readouterr()
+    assert main(["scores"]) == 0
+    said = capsys.readouterr().out
+    assert "it is not known" in said and "ViGGO" not in said
+    (project.folder / "dvc.lock").unlink()  # the stages were run by hand
+    assert main(["scores"]) == 0
+    assert "are ViGGO's" in capsys.readouterr().out

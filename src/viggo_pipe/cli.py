@@ -184,7 +184,24 @@ def _scores(options: argparse.Namespace) -> None:
     probes = probe_rows(read_metrics("metrics/probes.json"))
     for line in (*headline_table(headline(base, tuned)), "", *probe_table(probes), ""):
         print(line)
-    print(f"{tuned['examples']:,} examples of the {params.generate.split} split. {data_provenance(params.dataset).note}")
+    locked, split = _locked("fetch", "dataset"), (_locked("predict@tuned", "generate") or {}).get("split")
+    if locked in (None, params.dataset.model_dump()) and split in (None, params.generate.split):
+        print(f"{tuned['examples']:,} examples of the {params.generate.split} split. {data_provenance(params.dataset).note}")
+    else:
+        print(
+            f"{tuned['examples']:,} examples. dvc.lock has other data or another split than params.yaml, so it is not known what "
+            "these figures are of; run `dvc repro`"
+        )
+
+
+def _locked(stage: str, section: str) -> dict | None:
+    """The section of params.yaml that a stage last ran with, as dvc.lock has it; None where that cannot be said."""
+    import yaml
+
+    try:
+        return yaml.safe_load(Path("dvc.lock").read_text(encoding="utf-8"))["stages"][stage]["params"]["params.yaml"][section]
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+        return None
 
 
 def _record(options: argparse.Namespace) -> None:
