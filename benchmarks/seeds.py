@@ -17,7 +17,8 @@ from pathlib import Path
 from workspace import Workspace, changed, read_profile
 
 from viggo_pipe.errors import InputError
-from viggo_pipe.results import RESULTS, check_recordable, current_commit, record_run
+from viggo_pipe.results import RESULTS, check_recordable, current_commit, record_run, seeds_apart
+from viggo_pipe.settings.train import TrainSettings
 
 _ONCE = ("fetch", "tokenize", "predict-base", "score-base")
 _ONCES_FILES = ("data", "predictions/base.jsonl", "metrics/tokens.json", "metrics/base.json")
@@ -84,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     params = read_profile(options.params or Path(f"profiles/{options.name}.yaml"), options.viggo)
     seeds = sorted(set(options.seeds))
-    members = max(params["train"]["soup_members"], params["train"]["reverse_members"])
+    members = seeds_apart(TrainSettings.model_validate(params["train"]))
     for seed, following in pairwise(seeds):
         if following - seed < members:
             raise InputError(f"--seeds: the soups of {seed} and {following} would share members; let them lie {members} apart")

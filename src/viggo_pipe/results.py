@@ -19,6 +19,7 @@ from viggo_pipe.params import SECTIONS, Params, load_params
 from viggo_pipe.predictions import read_predictions
 from viggo_pipe.provenance import data_provenance
 from viggo_pipe.scoring import exact_match
+from viggo_pipe.settings.train import TrainSettings
 
 RESULTS = Path("results")
 _PUBLISHED = "published"
@@ -93,11 +94,16 @@ def check_recordable(name: str) -> None:
     if recorded["params"] != setting:
         raise InputError(f"{path} was recorded with other params: {_differing(recorded['params'], setting)}; choose another name")
     for seed in map(int, recorded["runs"]):
-        if 0 < abs(seed - params.train.seed) < (members := max(params.train.soup_members, params.train.reverse_members)):
+        if 0 < abs(seed - params.train.seed) < (members := seeds_apart(params.train)):
             raise InputError(
                 f"a run of train.seed {params.train.seed} shares members of its soup with that of seed {seed} in {path}: choose "
                 f"seeds that lie {members} apart, the larger of train.soup_members and train.reverse_members"
             )
+
+
+def seeds_apart(train: TrainSettings) -> int:
+    """How far apart the seeds of two runs lie at least, so that no member of a soup is in both."""
+    return max(train.soup_members, train.reverse_members)
 
 
 def _setting(params: Params) -> dict[str, dict[str, Any]]:
