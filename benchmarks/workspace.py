@@ -26,7 +26,7 @@ Number = TypeVar("Number", int, float)
 ONE_ADAPTER: Params = {  # for `changed`: one adapter that answers greedily, in place of soups and of ranking alternatives
     "prompt": {"reverse": None},
     "train": {"soup_members": 1, "soup_rank": None, "reverse_members": 0},
-    "generate": {"alternatives": None, "reverse_weight": 0.0, "soup_parts": 1},
+    "generate": {"alternatives": None, "reverse_weight": 0.0},
 }
 _PROJECT = Path(__file__).parents[1]
 _SCRIPTS = {

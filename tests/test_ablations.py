@@ -24,8 +24,8 @@ def test_every_change_is_one_that_params_take(tmp_path):
 
 def test_params_that_are_not_valid_are_there_to_be_seen(tmp_path):
     profile = ablations.read_profile(ROOT / "profiles/smollm2-135m.yaml")
-    with pytest.raises(InputError, match="soup_parts is 3") as raised:
-        ablations.Workspace(ablations.changed(profile, generate={"soup_parts": 3}), tmp_path)
+    with pytest.raises(InputError, match="reverse_weight needs") as raised:
+        ablations.Workspace(ablations.changed(profile, train={"reverse_members": 0}), tmp_path)
     (left,) = tmp_path.iterdir()
     assert str(left) in str(raised.value)
 

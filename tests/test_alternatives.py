@@ -8,10 +8,9 @@ import pytest
 import torch
 from decoding_settings import decoding_settings
 from peft import LoraConfig, get_peft_model
-from peft.tuners.lora import LoraLayer
 
 from viggo_pipe import generation
-from viggo_pipe.adapter import REVERSE, part_of_soup
+from viggo_pipe.adapter import REVERSE
 from viggo_pipe.alternatives import Prefix, PrefixSearch, log_probabilities, n_best
 from viggo_pipe.constrained_decoding import Constraint
 from viggo_pipe.decoding import GraphedDecoder
@@ -150,29 +149,6 @@ def test_the_sentence_given_the_answer_has_its_say(both_ways):
     (alone_forth, alone_score), (both_forth, both_score) = scores(alone), scores(both)
     assert changed.any()
     assert (both_score > alone_score)[changed].all() and (both_forth < alone_forth)[changed].all()
-
-
-@pytest.mark.slow
-def test_each_part_of_a_soup_has_its_say(both_ways):
-    """The rank-4 adapter as a soup of two members of rank 2, far from each other."""
-    model, tokenizer, encoder = both_ways
-    for layer in (module for module in model.modules() if isinstance(module, LoraLayer)):
-        layer.scaling["default"] *= 6
-
-    def scores(answers):
-        """Of the whole, and the mean of its parts'."""
-        examples = [encoder.example(*pair) for pair in zip(SENTENCES, answers, strict=True)]
-        found = [torch.tensor(log_probabilities(model, examples, tokenizer.pad_token_id))]
-        for part in range(2):
-            with part_of_soup(model, part, 2):
-                found.append(torch.tensor(log_probabilities(model, examples, tokenizer.pad_token_id)))
-        return found[0], (found[1] + found[2]) / 2
-
-    whole, apart = (answered(both_ways, 0.01, soup_parts=parts) for parts in (1, 2))
-    changed = torch.tensor([one != other for one, other in zip(whole, apart, strict=True)])
-    (whole_alone, whole_mean), (apart_alone, apart_mean) = scores(whole), scores(apart)
-    assert changed.any()
-    assert (apart_mean > whole_mean)[changed].all() and (apart_alone < whole_alone)[changed].all()
 
 
 @pytest.mark.parametrize("max_new_tokens", [1, 12, pytest.param(150, marks=pytest.mark.slow)])

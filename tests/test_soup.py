@@ -10,7 +10,6 @@ from test_resume import OUTS, contents
 from transformers import AutoModelForCausalLM, TrainingArguments
 
 from viggo_pipe import training_arguments
-from viggo_pipe.adapter import part_of_soup
 from viggo_pipe.base_model import find_base_model
 from viggo_pipe.lora import add_adapter
 from viggo_pipe.model_loading import load_model
@@ -63,21 +62,6 @@ def test_the_update_is_the_mean_of_the_members(tiny_folder, tmp_path, targets, l
     assert list(model.peft_config) == ["default"] and model.active_adapters == ["default"]
     ids = torch.arange(3, 20).unsqueeze(0)
     torch.testing.assert_close(model(ids).logits, loaded(ids).logits)
-
-
-@pytest.mark.parametrize("parts", [1, 2, 4])
-def test_a_part_of_a_soup_is_the_average_of_its_members(tiny_folder, parts):
-    soup = fresh(tiny_folder, TARGETS, None)
-    members = [drawn(soup, seed) for seed in range(4)]
-    average_adapters(soup, members)
-    ids = torch.arange(3, 20).unsqueeze(0)
-    whole, size = soup(ids).logits, 4 // parts
-    for part in range(parts):
-        of_part = fresh(tiny_folder, TARGETS, None)
-        average_adapters(of_part, members[part * size : (part + 1) * size])
-        with part_of_soup(soup, part, parts):
-            torch.testing.assert_close(soup(ids).logits, of_part(ids).logits)
-    torch.testing.assert_close(soup(ids).logits, whole)
 
 
 @pytest.mark.parametrize("rank", [1, 5, 12, 20])

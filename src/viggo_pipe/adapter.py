@@ -10,12 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from peft import PeftModel
-from peft.tuners.lora import LoraLayer
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from torch import nn
 from transformers import PreTrainedModel
 
 from viggo_pipe.base_model import BaseModel
@@ -91,26 +88,6 @@ def load_adapter(model: PreTrainedModel, base: BaseModel, folder: str | Path) ->
             f"the adapter in {folder} is damaged or of another model ({one_line(error)[:200]}); train it again with "
             "`dvc repro`, or fetch it anew with `dvc pull --force`"
         ) from error
-
-
-@contextmanager
-def part_of_soup(model: PeftModel, part: int, parts: int) -> Iterator[None]:
-    """Have one of so many parts of the adapter at work in the block: the average of as many members as a part has.
-
-    The members' factors stand side by side in a soup's (`soup.average_adapters`), so a part of them is a part of its ranks.
-    """
-
-    def only(_: nn.Module, __: tuple, ranks: torch.Tensor) -> torch.Tensor:
-        ours = torch.arange(ranks.shape[-1], device=ranks.device) * parts // ranks.shape[-1] == part
-        return torch.where(ours, ranks * parts, 0)
-
-    layers = [module.lora_A[DEFAULT] for module in model.modules() if isinstance(module, LoraLayer) and DEFAULT in module.lora_A]
-    hooks = [layer.register_forward_hook(only) for layer in layers]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 @contextmanager

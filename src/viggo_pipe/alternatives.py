@@ -10,14 +10,13 @@ Yee et al. 2019, arXiv:1908.05731).
 import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
 import math
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
 from torch.nn import functional
 from transformers import LogitsProcessor, PreTrainedModel
 
-from viggo_pipe.adapter import other_direction, part_of_soup
+from viggo_pipe.adapter import other_direction
 from viggo_pipe.collation import CausalCollator
 from viggo_pipe.constrained_decoding import Constraint, GrammarProcessor
 from viggo_pipe.prompt import Example, PromptEncoder
@@ -115,11 +114,10 @@ def likeliest_answers(
 
     That is the probability of the answer's text as the tokenizer splits it, and of EOS: no sum over other ways to split it, and
     not the same for each length. With `settings.reverse_weight` it is multiplied by that of the sentence given the answer, to
-    the power of the weight. With `settings.soup_parts` the probability is the geometric mean of what the parts of a soup give.
+    the power of the weight.
 
     Args:
-        model: a soup that can be divided so, for `soup_parts` above 1; with an adapter of the other direction, and `encoder`
-            with its prompt, for a `reverse_weight` above 0.
+        model: with an adapter of the other direction, and `encoder` with its prompt, for a `reverse_weight` above 0.
         decode: the ids of answers to some of the sentences, by index, held to what it is given.
         grammar: of all the sentences.
     """
@@ -135,10 +133,7 @@ def likeliest_answers(
             texts.setdefault(encoder.decode(ids), ids)
     several = [(row, text) for row, texts in enumerate(by_text) if len(texts) > 1 for text in texts]
     examples = [encoder.example(sentences[row], text) for row, text in several]
-    scores = torch.zeros(len(examples))
-    for part in range(settings.soup_parts):
-        with part_of_soup(model, part, settings.soup_parts) if settings.soup_parts > 1 else nullcontext():
-            scores += torch.tensor(log_probabilities(model, examples, tokenizer.pad_token_id)) / settings.soup_parts
+    scores = torch.tensor(log_probabilities(model, examples, tokenizer.pad_token_id))
     if settings.reverse_weight:
         examples = [encoder.reverse_example(sentences[row], text) for row, text in several]
         with other_direction(model):

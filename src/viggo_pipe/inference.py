@@ -60,7 +60,7 @@ class Parser:
         """
         if settings.alternatives is not None and not self._tuned:  # to which nearly all that is admitted is as likely
             print("generate.alternatives: the base model answers greedily", flush=True)
-            settings = settings.model_copy(update={"alternatives": None, "reverse_weight": 0.0, "soup_parts": 1})
+            settings = settings.model_copy(update={"alternatives": None, "reverse_weight": 0.0})
         if settings.reverse_weight and REVERSE not in self._model.peft_config:
             raise InputError(
                 "generate.reverse_weight needs an adapter that was trained with train.reverse_members, and this one was not; set "

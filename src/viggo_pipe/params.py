@@ -86,11 +86,6 @@ def _check(content: dict, path: Path) -> dict[str, BaseModel]:
         )
     if checked["generate"].reverse_weight and not checked["train"].reverse_members:
         raise InputError(f"{path}: generate.reverse_weight needs train.reverse_members, which it asks; set them, or set it to 0")
-    parts, members, rank = checked["generate"].soup_parts, checked["train"].soup_members, checked["train"].soup_rank
-    if members % parts:
-        raise InputError(f"{path}: generate.soup_parts is {parts}, which {members} train.soup_members cannot be divided into")
-    if parts > 1 and rank is not None:
-        raise InputError(f"{path}: generate.soup_parts needs an exact average: set train.soup_rank to null, or it to 1")
     return checked
 
 

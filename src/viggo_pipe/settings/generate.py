@@ -14,8 +14,6 @@ class GenerateSettings(Section):
     taken that the model gives the highest probability; null: the greedy one. The base model answers greedily anyway. From 0.01
     on: there can be 1 / `alternatives` answers a sentence. `reverse_weight`: the power to which the probability of the sentence
     given the answer is multiplied to the answer's own, as the adapter of `train.reverse_members` has it; 0: not asked.
-    `soup_parts`: of the average of `train.soup_members`, each of which gives answers a probability, whose geometric mean counts
-    then: as many as there are members, for each on its own; 1: the average's.
     `batch_size`: sentences. `max_new_tokens`: per sentence. `cuda_graph`: decode by CUDA graphs, on a GPU.
     `dequantize`: expand 4-bit weights to 16 bits once, which takes four times their memory.
     """
@@ -24,7 +22,6 @@ class GenerateSettings(Section):
     constrain: Flag
     alternatives: Annotated[float, BeforeValidator(no_flag), Field(ge=0.01, lt=1)] | None
     reverse_weight: NotNegativeFloat
-    soup_parts: Positive
     batch_size: Positive
     cuda_graph: Flag
     dequantize: Flag
@@ -36,10 +33,6 @@ class GenerateSettings(Section):
             raise ValueError("alternatives needs constrain: it is under a grammar that greedy decoding misses better answers")
         if self.reverse_weight and self.alternatives is None:
             raise ValueError("reverse_weight needs alternatives: it is among several answers that it helps to choose")
-        if self.soup_parts > 1 and self.alternatives is None:
-            raise ValueError("soup_parts needs alternatives: it is among several answers that they choose")
-        if (self.reverse_weight or self.soup_parts > 1) and self.dequantize:
-            raise ValueError(
-                "reverse_weight and soup_parts cannot have dequantize, which adds an adapter to the weights for good"
-            )
+        if self.reverse_weight and self.dequantize:
+            raise ValueError("reverse_weight cannot have dequantize, which adds the other adapter to the weights for good")
         return self
