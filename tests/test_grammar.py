@@ -6,7 +6,7 @@ from viggo_files import viggo_split
 from viggo_pipe.grammar import answer_grammar
 from viggo_pipe.lexicon import Lexicon
 
-SENTENCE = 'Is "Portal 2", the PC puzzle game by Valve Corporation from 2011, the funniest?'
+SENTENCE = 'Is "Portal 2", the PC puzzle game with shooter action by Valve Corporation from 2011, the funniest?'
 LEXICON = Lexicon(
     [
         "inform(name[Portal 2], developer[Valve Corporation], release_year[2011])",
@@ -74,6 +74,8 @@ def test_an_answer_in_the_ontology_and_of_the_sentences_words_is_admitted(vocabu
         "request(specifier[funny])",
         "inform(platforms[PlayStation, PC])",  # of which the sentence says nothing
         "inform(platforms[Xbox])",
+        "inform(genres[puzzle, simulation])",
+        "inform(player_perspective[first person])",
         "inform(name[Portal 2], has_mac_release[no])",
         "request_attribute(esrb[], rating[])",
         "request_attribute(rating[good])",

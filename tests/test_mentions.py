@@ -3,10 +3,10 @@ from viggo_files import viggo_split
 
 from viggo_pipe.meaning import parse
 from viggo_pipe.mentions import unmentioned
-from viggo_pipe.ontology import CLOSED_VALUES
+from viggo_pipe.ontology import CLOSED_VALUES, LIST_ATTRIBUTES
 
 STORES_AND_SYSTEMS = {"available_on_steam", "has_linux_release", "has_mac_release"}
-ALL = STORES_AND_SYSTEMS | set(CLOSED_VALUES["platforms"])
+ALL = STORES_AND_SYSTEMS.union(*(CLOSED_VALUES[attribute] for attribute in LIST_ATTRIBUTES))
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,10 @@ ALL = STORES_AND_SYSTEMS | set(CLOSED_VALUES["platforms"])
         ("\uff30\uff33\uff14", {"PlayStation"}),  # PS4 in full width
         ("PC-only", {"PC"}),
         ("on the Nintendo Switch", {"Nintendo", "Nintendo Switch"}),
+        ("an action-adventure shot in third person", {"action", "adventure", "action-adventure", "third person"}),  # no shooter
+        ("a turn-based RPG with driving", {"turn-based strategy", "role-playing", "driving/racing"}),
+        ("a sim for board game fans, played top-down", {"simulation", "trivia/board game", "bird view"}),
+        ("a firt person shoter", {"first person", "shooter"}),
         ("for the PlaySttaion, the Xbx and Liunx", {"PlayStation", "Xbox", "has_linux_release"}),  # mistyped
     ],
 )
@@ -35,5 +39,6 @@ def test_sentences_mention_what_their_references_are_about(viggo_folder, split):
     for row in viggo_split(viggo_folder, split):
         meaning = parse(row["mr"])
         about = {attribute for attribute, value in meaning.slots if value}
-        about |= {platform for attribute, value in meaning.slots if attribute == "platforms" for platform in value.split(", ")}
+        lists = [value for attribute, value in meaning.slots if attribute in LIST_ATTRIBUTES and value]
+        about |= {one for value in lists for one in value.split(", ")}
         assert not about & unmentioned(row["ref"]), row["ref"]

@@ -18,7 +18,7 @@ def answer_grammar(sentence: str, known: Mapping[str, Sequence[str]]) -> str:
     """A grammar, in llguidance's Lark syntax, of the meaning representations that `sentence` can have.
 
     Acts, their attributes and closed values are the ontology's, slots and list values stand in its order, each at most once. What
-    is said of a store, a system or a platform is said of one that a word resembles (`mentions`). The value of an open attribute
+    is said of a store, a system, a platform, a genre or a perspective is said of one that a word resembles (`mentions`). The value of an open attribute
     is a run of words of the sentence, or one of the values `known` for that attribute; a known name that the sentence writes
     with other capitals is written as it is known. A tokenizer may have the answer begin with a space.
     """
