@@ -33,6 +33,61 @@ def test_what_a_sentence_mentions(sentence, mentions):
     assert unmentioned(sentence) == ALL - mentions
 
 
+@pytest.mark.parametrize(
+    ("phrase", "mentioned"),
+    [
+        ("a beat 'em up", "fighting"),
+        ("a shoot-'em-up", "shooter"),
+        ("FPS", "first person"),
+        ("seen over the shoulder", "third person"),
+        ("3-rd person", "third person"),
+        ("a Kart racer", "driving/racing"),
+        ("an RTS", "real-time strategy"),
+        ("turnbased", "turn-based strategy"),
+        ("brain teasers", "puzzle"),
+        ("a card game", "trivia/board game"),
+        ("an MMO", "MMORPG"),
+        ("JRPGs", "role-playing"),
+        ("isometric", "bird view"),
+        ("a 2-D platformer", "side view"),
+        ("side-scrolling", "side view"),
+        ("jump 'n' run", "platformer"),
+        ("footbal", "sport"),
+        ("tactics", "tactical"),
+        ("point & click", "point-and-click"),
+        ("hack 'n' slash", "hack-and-slash"),
+        ("a text adventure", "text adventure"),
+        ("an independent studio's", "indie"),
+        ("rhythm games", "music"),
+        ("pinball", "pinball"),
+        ("coin-op", "arcade"),
+        ("vehicles", "vehicular combat"),
+        ("N 64", "Nintendo"),
+    ],
+)
+def test_other_peoples_words_are_known(phrase, mentioned):
+    assert mentioned not in unmentioned(f"Is it {phrase}?")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "unsaid"),
+    [
+        ("A high rating.", "driving/racing"),
+        ("Sid came back to it.", "side view"),
+        ("Sid came back to it.", "hack-and-slash"),
+        ("What's next to test?", "text adventure"),
+        ("Find all of Indiana Jones.", "pinball"),
+        ("shot in Rome", "shooter"),
+    ],
+)
+def test_a_word_of_its_own_is_no_slip(sentence, unsaid):
+    assert unsaid in unmentioned(sentence)
+
+
+def test_every_value_of_a_list_has_words_and_is_no_attribute():
+    assert unmentioned("") == ALL and len(ALL) == len(STORES_AND_SYSTEMS) + sum(map(len, map(CLOSED_VALUES.get, LIST_ATTRIBUTES)))
+
+
 @pytest.mark.viggo
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_sentences_mention_what_their_references_are_about(viggo_folder, split):

@@ -18,9 +18,9 @@ def answer_grammar(sentence: str, known: Mapping[str, Sequence[str]]) -> str:
     """A grammar, in llguidance's Lark syntax, of the meaning representations that `sentence` can have.
 
     Acts, their attributes and closed values are the ontology's, slots and list values stand in its order, each at most once. What
-    is said of a store, a system, a platform, a genre or a perspective is said of one that a word resembles (`mentions`). The value of an open attribute
-    is a run of words of the sentence, or one of the values `known` for that attribute; a known name that the sentence writes
-    with other capitals is written as it is known. A tokenizer may have the answer begin with a space.
+    is said of a store, a system, a platform, a genre or a perspective is said of one that a word resembles (`mentions`). The
+    value of an open attribute is a run of words of the sentence, or one of the values `known` for that attribute; a known name
+    that the sentence writes with other capitals is written as it is known. A tokenizer may have the answer begin with a space.
     """
     absent = unmentioned(sentence)
     lists = {attribute: tuple(one for one in CLOSED_VALUES[attribute] if one not in absent) for attribute in LIST_ATTRIBUTES}
