@@ -63,6 +63,7 @@ def test_what_a_sentence_mentions(sentence, mentions):
         ("coin-op", "arcade"),
         ("vehicles", "vehicular combat"),
         ("N 64", "Nintendo"),
+        ("for Play Station4", "PlayStation"),
     ],
 )
 def test_other_peoples_words_are_known(phrase, mentioned):

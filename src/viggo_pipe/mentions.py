@@ -99,7 +99,8 @@ def _words(sentence: str) -> tuple[set[str], set[str]]:
     letters = re.findall(r"[^\W\d_]+", sentence.casefold())
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", sentence)
     apart = re.findall(r"[^\W\d_]+", parted.casefold())
-    return _singular_too({*whole, *letters, *apart}), _singular_too({first + second for first, second in pairwise(whole)})
+    joined = {first + second for words in (whole, letters) for first, second in pairwise(words)}
+    return _singular_too({*whole, *letters, *apart}), _singular_too(joined)
 
 
 def _singular_too(words: set[str]) -> set[str]:
