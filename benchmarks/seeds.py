@@ -4,7 +4,7 @@ python benchmarks/seeds.py smollm2-135m [--viggo FOLDER] [--seeds 0 4 8] [--spli
 
 The data are tokenized, and the base model is asked, once. Called again, it goes on where it stopped; called for test after
 validation, it asks the same adapters. Seeds lie at least train.soup_members (or reverse_members, where that is more) apart, or
-their soups would share members.
+their soups would share members; by default three of them that lie so.
 """
 
 import argparse
@@ -77,15 +77,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--viggo", type=Path, help="the folder of ViGGO's CSV files; without it they come from the profile's source"
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 4, 8])
+    parser.add_argument("--seeds", type=int, nargs="+", help="default: three that lie far enough apart")
     parser.add_argument("--split", choices=("validation", "test"), default="test", help="validation: to see what would come out")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder of records")
     parser.add_argument("--commit", help="of the code, where this is a copy without its repository")
     parser.add_argument("--root", type=Path, default=Path("runs/seeds"), help="where the stages run")
     options = parser.parse_args(arguments)
     params = read_profile(options.params or Path(f"profiles/{options.name}.yaml"), options.viggo)
-    seeds = sorted(set(options.seeds))
     members = seeds_apart(TrainSettings.model_validate(params["train"]))
+    seeds = sorted(set(options.seeds or (0, members, 2 * members)))
     for seed, following in pairwise(seeds):
         if following - seed < members:
             raise InputError(f"--seeds: the soups of {seed} and {following} would share members; let them lie {members} apart")

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
 from itertools import chain
 from typing import Protocol
 
@@ -18,7 +17,7 @@ from viggo_pipe.grammar import answer_grammar
 from viggo_pipe.lexicon import Lexicon
 
 _WORD = 32  # bits of a mask's word
-_AT_ONCE = 8  # sentences that a thread looks up and compiles
+_AT_ONCE = 8  # sentences whose grammars a thread writes, or compiles
 
 
 class RowProcessor(Protocol):
@@ -45,7 +44,9 @@ class Constraint:
         if self._vocabulary.decode_str(tokenizer(text, add_special_tokens=False)["input_ids"]).strip() != text.strip():
             raise InputError("generate.constrain: llguidance misreads the base model's tokenizer; set it to false")
         self._executor = LLExecutor()
-        self._threads = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2))  # the others fill masks meanwhile
+        # One thread writes grammars: several, that share the interpreter with the one that generates, would hold it up.
+        self._writer = ThreadPoolExecutor(1)
+        self._compilers = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2))  # the other cores fill masks meanwhile
         self._eos_token_id = tokenizer.eos_token_id
         # What can end an answer that ran out of tokens, behind a whole slot and behind a whole value.
         self._endings = [[*self._vocabulary.tokenize_str(text), self._eos_token_id] for text in ("", ")", "])")]
@@ -59,14 +60,16 @@ class Constraint:
         ahead: list[Future[list[LLMatcher]]] | None = None
         for sentences in chain(batches, [()]):
             some = [sentences[start : start + _AT_ONCE] for start in range(0, len(sentences), _AT_ONCE)]
-            compiling = [self._threads.submit(self._matchers, few) for few in some]
+            compiling = [self._compilers.submit(self._matchers, few, self._writer.submit(self._grammars, few)) for few in some]
             if ahead is not None:
                 yield GrammarProcessor(ahead, self._executor, self._endings, self._eos_token_id)
             ahead = compiling
 
-    def _matchers(self, sentences: Sequence[str]) -> list[LLMatcher]:
-        grammars = map(answer_grammar, sentences, self._lexicon.resembling(sentences))
-        matchers = [LLMatcher(self._vocabulary, grammar) for grammar in grammars]
+    def _grammars(self, sentences: Sequence[str]) -> list[str]:
+        return list(map(answer_grammar, sentences, self._lexicon.resembling(sentences)))
+
+    def _matchers(self, sentences: Sequence[str], grammars: Future[list[str]]) -> list[LLMatcher]:
+        matchers = [LLMatcher(self._vocabulary, grammar) for grammar in grammars.result()]
         for sentence, matcher in zip(sentences, matchers, strict=True):
             if matcher.is_error():
                 raise RuntimeError(f"no grammar for the sentence {sentence!r}: {matcher.get_error()}")
@@ -77,28 +80,24 @@ class GrammarProcessor(LogitsProcessor):
     """Masks the scores of a batch, (rows, vocabulary), at each step of transformers' `generate`; for one call of it.
 
     Args:
-        compiling: some rows' grammars each, in their order, waited for at the first step.
+        compiling: some rows' grammars each, in their order, waited for at the first step, and then taken out of the list.
         endings: what can end an answer that ran out of tokens.
     """
 
     def __init__(
         self,
-        compiling: Sequence[Future[list[LLMatcher]]],
+        compiling: list[Future[list[LLMatcher]]],
         executor: LLExecutor,
         endings: Sequence[Sequence[int]],
         eos_token_id: int,
     ):
         self._compiling, self._executor, self._endings, self._eos_token_id = compiling, executor, endings, eos_token_id
-        self._running: list[int] | None = None  # rows; None before the first step
-
-    @cached_property
-    def _matchers(self) -> list[LLMatcher]:
-        return [matcher for few in self._compiling for matcher in few.result()]
+        self._running: dict[int, LLMatcher] | None = None  # by row; None before the first step
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """`scores` with minus infinity where a row's grammar does not admit the token."""
         tokens = None if self._running is None else input_ids[:, -1].tolist()
-        return self.masked(scores, range(len(self._matchers)), tokens)
+        return self.masked(scores, range(len(scores)), tokens)
 
     def masked(self, scores: torch.FloatTensor, rows: Sequence[int], tokens: Sequence[int] | None) -> torch.FloatTensor:
         """`scores`, (len(rows), vocabulary), with minus infinity where the grammar of a row does not admit the token.
@@ -108,16 +107,17 @@ class GrammarProcessor(LogitsProcessor):
             tokens: the last one of every row of the batch; None: there is none yet.
         """
         if self._running is None:
-            self._running = list(range(len(self._matchers)))
+            self._running = dict(enumerate(matcher for few in self._compiling for matcher in few.result()))
+            self._compiling.clear()  # an ended row's grammar is let go while the GPU is at a step: all at once, that takes long
             words = -(-scores.shape[1] // _WORD)
             # Pinned, so that nothing waits for its copy to the GPU; written again once a step's tokens have come from there.
-            self._masks = torch.empty((len(self._matchers), words), dtype=torch.int32, pin_memory=scores.is_cuda)
+            self._masks = torch.empty((len(self._running), words), dtype=torch.int32, pin_memory=scores.is_cuda)
             self._bits = torch.arange(_WORD, dtype=torch.int32, device=scores.device)
         else:
             self._consume(tokens)
-        masks, running = self._masks[: len(rows)], set(self._running)
-        masks[[place for place, row in enumerate(rows) if row not in running]] = -1  # generate pads them
-        to_fill = [(self._matchers[row], place) for place, row in enumerate(rows) if row in running]
+        masks = self._masks[: len(rows)]
+        masks[[place for place, row in enumerate(rows) if row not in self._running]] = -1  # generate pads them
+        to_fill = [(self._running[row], place) for place, row in enumerate(rows) if row in self._running]
         if to_fill:
             llguidance.torch.fill_next_token_bitmask_par(self._executor, to_fill, masks)
         masks = masks.to(scores.device, non_blocking=True)
@@ -137,15 +137,14 @@ class GrammarProcessor(LogitsProcessor):
     def _consume(self, tokens: Sequence[int]) -> None:
         if not self._running:  # llguidance refuses to be asked for nothing
             return
-        taken = self._executor.consume_token_par([(self._matchers[row], tokens[row]) for row in self._running])
-        for row, is_taken in zip(self._running, taken, strict=True):
+        taken = self._executor.consume_token_par([(matcher, tokens[row]) for row, matcher in self._running.items()])
+        for (row, matcher), is_taken in zip(self._running.items(), taken, strict=True):
             if not is_taken:
-                raise RuntimeError(f"the grammar took back token {tokens[row]}: {self._matchers[row].get_error()}")
-        ended = {row for row in self._running if tokens[row] == self._eos_token_id}
-        self._running = [row for row in self._running if row not in ended]
+                raise RuntimeError(f"the grammar took back token {tokens[row]}: {matcher.get_error()}")
+        self._running = {row: matcher for row, matcher in self._running.items() if tokens[row] != self._eos_token_id}
 
     def _ended(self, row: int, ids: list[int]) -> list[int]:
-        matcher = self._matchers[row]
+        matcher = self._running[row]
         for end in range(len(ids), 0, -1):
             for ending in self._endings:
                 if matcher.validate_tokens(ending) == len(ending):

@@ -193,15 +193,16 @@ def best_factors(a: torch.Tensor, b: torch.Tensor, rank: int) -> tuple[torch.Ten
         a: of shape (r, in). b: (out, r).
 
     Returns:
-        Factors of shapes (rank, in) and (out, rank), in the dtype of the given ones, computed in fp64.
+        Factors of shapes (rank, in) and (out, rank), in the dtype and on the device of the given ones. They are computed in fp64
+        on the CPU: matrices as small as these are no work for a GPU.
     """
-    q, r = torch.linalg.qr(b.double())
-    p, s = torch.linalg.qr(a.double().T)
+    q, r = torch.linalg.qr(b.cpu().double())
+    p, s = torch.linalg.qr(a.cpu().double().T)
     left, values, right = torch.linalg.svd(r @ s.T)
     root = values[:rank].sqrt()
     near_a, near_b = root.unsqueeze(1) * right[: len(root)] @ p.T, q @ left[:, : len(root)] * root
     beyond = rank - len(root)  # of a weight that has fewer rows or columns
-    return functional.pad(near_a, (0, 0, 0, beyond)).to(a.dtype), functional.pad(near_b, (0, beyond)).to(b.dtype)
+    return functional.pad(near_a, (0, 0, 0, beyond)).to(a), functional.pad(near_b, (0, beyond)).to(b)
 
 
 def _initial_weights(model: PeftModel, seed: int) -> dict[str, torch.Tensor]:
