@@ -108,7 +108,7 @@ class GrammarProcessor(LogitsProcessor):
         """
         if self._running is None:
             self._running = dict(enumerate(matcher for few in self._compiling for matcher in few.result()))
-            self._compiling.clear()  # an ended row's grammar is let go while the GPU is at a step: all at once, that takes long
+            self._compiling.clear()  # so that each is freed as its row ends, while the GPU is at a step: many at once take long
             words = -(-scores.shape[1] // _WORD)
             # Pinned, so that nothing waits for its copy to the GPU; written again once a step's tokens have come from there.
             self._masks = torch.empty((len(self._running), words), dtype=torch.int32, pin_memory=scores.is_cuda)
