@@ -56,6 +56,14 @@ def test_a_model_keeps_to_the_grammar_as_little_as_it_is_made_to(tiny_parts, con
     assert generate_answers(model, tokenizer, encoder, [row["sentence"]], settings, constraint) == [row["meaning_representation"]]
 
 
+def test_references_that_no_answer_can_match_are_found(constraint):
+    sentences, references = zip(*((row["sentence"], row["meaning_representation"]) for row in ROWS["test"]), strict=True)
+    assert constraint.refused(sentences, references) == []
+    others = [f"inform(name[{row['sentence'].split()[0]}], specifier[never said])" for row in ROWS["test"][:9]]
+    cut_off = references[-1][:-1]
+    assert constraint.refused(sentences, [*others, *references[9:-1], cut_off]) == [*range(9), len(references) - 1]
+
+
 def test_a_tokenizer_that_would_be_misread_is_refused(tiny_parts):
     class Shouting:
         def __init__(self, tokenizer):

@@ -162,6 +162,24 @@ def test_check_warns_and_looks_sources_up_once(project, capsys, monkeypatch):
     assert len(looked_up) == 1
 
 
+def test_check_counts_the_references_that_the_grammar_refuses(project, capsys):
+    assert main(["check"]) == 0
+    assert "grammar: admits 4 of 4 references of validation\n" in capsys.readouterr().out
+    folder = project.folder / "own"
+    folder.mkdir()
+    for split in ("train", "validation", "test"):
+        answers = ["inform(name[Portal 2])", "request(specifier[fast-paced])", "inform(genres[shooter])"]
+        rows = [f'{split}-{index},"{answer}",Portal 2 is fast paced.' for index, answer in enumerate(answers)]
+        (folder / f"{split}.csv").write_text("\n".join(["gem_id,mr,ref", *rows, ""]), encoding="utf-8")
+    project.set(dataset={"source": "local", "path": "own"})
+    assert main(["check"]) == 0
+    said = capsys.readouterr().out
+    assert "grammar: admits 1 of 3 references of validation; no answer" in said and "'request(specifier[fast-paced])'" in said
+    project.set(generate={"constrain": False})
+    assert main(["check"]) == 0
+    assert "grammar" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "error",
     [

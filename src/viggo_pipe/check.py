@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from viggo_pipe.base_model import cache_folder
+from viggo_pipe.constrained_decoding import Constraint
 from viggo_pipe.errors import InputError
+from viggo_pipe.lexicon import Lexicon
 from viggo_pipe.params import SECTIONS, load_params
-from viggo_pipe.plan import Plan, find_sources, this_device
+from viggo_pipe.plan import Plan, Sources, find_sources, this_device
 from viggo_pipe.profiles import current_profile
 
 _GIB = 2**30
@@ -16,7 +18,7 @@ _FREE_GIB = 1
 
 
 def check_everything() -> Iterator[str]:
-    """Check params.yaml, the data source, the model source and the disk; yield a line for each that is in order.
+    """Check params.yaml, the disk, the data source, the model source and the grammar; yield a line for each that is in order.
 
     What will not fit this machine is worth a warning, not an error: another one may be meant. The sources are read as the
     stages will read them, so what is missing in the caches is downloaded.
@@ -33,8 +35,23 @@ def check_everything() -> Iterator[str]:
     yield f"dataset: source {params.dataset.source}, {counts}"
     base = sources.base
     yield f"model: source {params.model.source}, {base.name}" + (f" at {base.revision[:12]}" if base.revision else "")
+    if params.generate.constrain:
+        yield _check_grammar(sources)
     for misfit in Plan(params, sources, this_device()).misfits():
         yield f"warning: {misfit}"
+
+
+def _check_grammar(sources: Sources) -> str:
+    """What the grammar admits of validation, which settings are chosen on; test's references are not looked at."""
+    constraint = Constraint(sources.tokenizer, Lexicon(row["meaning_representation"] for row in sources.splits["train"]))
+    rows = sources.splits["validation"]
+    refused = constraint.refused(*([row[field] for row in rows] for field in ("sentence", "meaning_representation")))
+    said = f"grammar: admits {len(rows) - len(refused):,} of {len(rows):,} references of validation"
+    if refused:
+        first = rows[refused[0]]
+        said += f"; no answer can match, for one, {first['meaning_representation']!r} of {first['sentence']!r} ({first['id']})"
+        said += "; if there are many such, correct them, or set generate.constrain to false"
+    return said
 
 
 def _check_disk() -> float:

@@ -62,7 +62,7 @@ def _argument_parser() -> argparse.ArgumentParser:
     use.add_argument("profile", metavar="NAME", help="quickstart, smollm2-135m, mistral-7b or mistral-7b-seed")
     use.set_defaults(run=_use)
 
-    check = commands.add_parser("check", help="check params.yaml, the data and model sources and the disk space")
+    check = commands.add_parser("check", help="check params.yaml, the disk space, the data and model sources, and the grammar")
     check.set_defaults(run=_check)
 
     plan = commands.add_parser("plan", help="print the tokens, steps, memory and time that the current params.yaml takes")

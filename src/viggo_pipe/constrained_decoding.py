@@ -59,11 +59,21 @@ class Constraint:
         """
         ahead: list[Future[list[LLMatcher]]] | None = None
         for sentences in chain(batches, [()]):
-            some = [sentences[start : start + _AT_ONCE] for start in range(0, len(sentences), _AT_ONCE)]
-            compiling = [self._compilers.submit(self._matchers, few, self._writer.submit(self._grammars, few)) for few in some]
+            compiling = self._compiling(sentences)
             if ahead is not None:
                 yield GrammarProcessor(ahead, self._executor, self._endings, self._eos_token_id)
             ahead = compiling
+
+    def refused(self, sentences: Sequence[str], answers: Sequence[str]) -> list[int]:
+        """Which of `answers`, by index, the grammars of their `sentences` do not admit, so that no model can give them."""
+        matchers = (matcher for few in self._compiling(sentences) for matcher in few.result())
+        tokens = [[*self._vocabulary.tokenize_str(answer), self._eos_token_id] for answer in answers]
+        admitted = [matcher.validate_tokens(ids) for ids, matcher in zip(tokens, matchers, strict=True)]
+        return [index for index, ids in enumerate(tokens) if admitted[index] < len(ids)]
+
+    def _compiling(self, sentences: Sequence[str]) -> list[Future[list[LLMatcher]]]:
+        some = [sentences[start : start + _AT_ONCE] for start in range(0, len(sentences), _AT_ONCE)]
+        return [self._compilers.submit(self._matchers, few, self._writer.submit(self._grammars, few)) for few in some]
 
     def _grammars(self, sentences: Sequence[str]) -> list[str]:
         return list(map(answer_grammar, sentences, self._lexicon.resembling(sentences)))
