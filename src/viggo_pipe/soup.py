@@ -193,8 +193,7 @@ def best_factors(a: torch.Tensor, b: torch.Tensor, rank: int) -> tuple[torch.Ten
         a: of shape (r, in). b: (out, r).
 
     Returns:
-        Factors of shapes (rank, in) and (out, rank), in the dtype and on the device of the given ones. They are computed in fp64
-        on the CPU: matrices as small as these are no work for a GPU.
+        Factors of shapes (rank, in) and (out, rank), of the given ones' dtype and on their device, computed in fp64 on the CPU.
     """
     q, r = torch.linalg.qr(b.cpu().double())
     p, s = torch.linalg.qr(a.cpu().double().T)
