@@ -1,6 +1,6 @@
 """Records a profile on ViGGO: trained, scored and recorded with each of several seeds, by the pipeline's own stages.
 
-python benchmarks/seeds.py smollm2-135m [--viggo FOLDER] [--seeds 0 4 8] [--split validation --results runs/validation]
+python benchmarks/seeds.py smollm2-135m [--viggo FOLDER] [--seeds 0 8 16] [--split validation --results runs/validation]
 
 The data are tokenized, and the base model is asked, once. Called again, it goes on where it stopped; called for test after
 validation, it asks the same adapters. Seeds lie at least train.soup_members (or reverse_members, where that is more) apart, or

@@ -11,8 +11,8 @@ from viggo_pipe.errors import InputError
 
 
 def test_soups_that_would_share_members_are_refused(tmp_path):
-    with pytest.raises(InputError, match="soups of 4 and 7 would share members; let them lie 4 apart"):
-        seeds.main(["ours", "--params", str(ROOT / "profiles/smollm2-135m.yaml"), "--seeds", "0", "7", "4"])
+    with pytest.raises(InputError, match="soups of 8 and 15 would share members; let them lie 8 apart"):
+        seeds.main(["ours", "--params", str(ROOT / "profiles/smollm2-135m.yaml"), "--seeds", "0", "15", "8"])
 
 
 def test_what_cannot_be_recorded_is_found_before_it_is_trained(tmp_path):
