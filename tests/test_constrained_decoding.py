@@ -1,4 +1,5 @@
 import pytest
+import torch
 from decoding_settings import decoding_settings
 
 from viggo_pipe.constrained_decoding import Constraint
@@ -54,6 +55,16 @@ def test_a_model_keeps_to_the_grammar_as_little_as_it_is_made_to(tiny_parts, con
     monkeypatch.setattr(model.lm_head, "forward", scripted)
     settings = decoding_settings()
     assert generate_answers(model, tokenizer, encoder, [row["sentence"]], settings, constraint) == [row["meaning_representation"]]
+
+
+def test_a_text_that_llguidance_cannot_follow_is_refused(tiny_parts, constraint):
+    model, tokenizer, _ = tiny_parts
+    processor = next(constraint.processors([["the " * 4000]]))
+    scores = torch.zeros((1, model.config.vocab_size))
+    tokens = tokenizer("inform(name[the the", add_special_tokens=False)["input_ids"]
+    with pytest.raises(InputError, match=r"generate\.constrain: llguidance gave up .* \(lexer error: too many [^\n]*\); shorten"):
+        for taken in (None, *([token] for token in tokens)):
+            processor.masked(scores, [0], taken)
 
 
 def test_references_that_no_answer_can_match_are_found(constraint):

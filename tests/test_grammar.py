@@ -114,6 +114,27 @@ def test_any_sentence_has_a_grammar(vocabulary, sentence):
     assert not admits(vocabulary, "inform(name[two\nthree])", sentence)
 
 
+@pytest.mark.parametrize(
+    ("value", "is_admitted"),
+    [
+        ("one  two", True),
+        ("one two", False),
+        ("one  two, (three", True),
+        ("two,", True),
+        ("two, (", True),
+        (", (three)", True),
+        ("four", True),
+        ("three) four", False),
+        ("four four", True),
+        ("four four four", False),
+        ("five", True),
+        ("four five", False),
+    ],
+)
+def test_a_value_is_a_run_of_words_as_they_stand(vocabulary, value, is_admitted):
+    assert admits(vocabulary, f"request(specifier[{value}])", "one  two, (three)]four four\nfive") is is_admitted
+
+
 def test_the_lexicon_holds_names_and_dates_and_no_specifier():
     known, unknown = LEXICON.resembling(["portal 2, half life alyx, march 23 2020, 2011, funny, valve corporation", "Why?"])
     assert known == {

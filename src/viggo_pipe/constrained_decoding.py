@@ -113,8 +113,11 @@ class GrammarProcessor(LogitsProcessor):
         """`scores`, (len(rows), vocabulary), with minus infinity where the grammar of a row does not admit the token.
 
         Args:
-            rows: those of the batch that have scores.
+            rows: those of the batch that have scores; what those that have ended are left with means nothing.
             tokens: the last one of every row of the batch; None: there is none yet.
+
+        Raises:
+            InputError: a sentence, of a thousand times the same few words, is too much for llguidance.
         """
         if self._running is None:
             self._running = dict(enumerate(matcher for few in self._compiling for matcher in few.result()))
@@ -125,8 +128,7 @@ class GrammarProcessor(LogitsProcessor):
             self._bits = torch.arange(_WORD, dtype=torch.int32, device=scores.device)
         else:
             self._consume(tokens)
-        masks = self._masks[: len(rows)]
-        masks[[place for place, row in enumerate(rows) if row not in self._running]] = -1  # generate pads them
+        masks = self._masks[: len(rows)]  # where a row has ended, an earlier one: its token is not looked at
         to_fill = [(self._running[row], place) for place, row in enumerate(rows) if row in self._running]
         if to_fill:
             llguidance.torch.fill_next_token_bitmask_par(self._executor, to_fill, masks)
@@ -148,9 +150,10 @@ class GrammarProcessor(LogitsProcessor):
         if not self._running:  # llguidance refuses to be asked for nothing
             return
         taken = self._executor.consume_token_par([(matcher, tokens[row]) for row, matcher in self._running.items()])
-        for (row, matcher), is_taken in zip(self._running.items(), taken, strict=True):
-            if not is_taken:
-                raise RuntimeError(f"the grammar took back token {tokens[row]}: {matcher.get_error()}")
+        for matcher, is_taken in zip(self._running.values(), taken, strict=True):
+            if not is_taken:  # though its mask admitted the token
+                reason = matcher.get_error().partition("\n")[0]
+                raise InputError(f"generate.constrain: llguidance gave up on a sentence's grammar ({reason}); shorten it")
         self._running = {row: matcher for row, matcher in self._running.items() if tokens[row] != self._eos_token_id}
 
     def _ended(self, row: int, ids: list[int]) -> list[int]:
