@@ -23,7 +23,7 @@ _AS_IT_IS = "the profile, one adapter, greedy"
 _ASKED: dict[str, dict[str, Any]] = {
     "prompt": {"reverse": "Meaning representation: {meaning_representation}\nSentence:\n"},
     "train": {"reverse_members": 1},
-    "generate": {"alternatives": 0.02, "reverse_weight": 0.2},
+    "generate": {"alternatives": 0.02, "reverse_weight": 0.25},
 }
 CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     _AS_IT_IS: {},

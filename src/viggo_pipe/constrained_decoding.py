@@ -57,12 +57,12 @@ class Constraint:
         A batch's grammars, some milliseconds each, are compiled on other threads while the model generates the batch before,
         and reads the batch's prompts.
         """
-        ahead: list[Future[list[LLMatcher]]] | None = None
+        ahead: GrammarProcessor | None = None
         for sentences in chain(batches, [()]):
             compiling = self._compiling(sentences)
             if ahead is not None:
-                yield GrammarProcessor(ahead, self._executor, self._endings, self._eos_token_id)
-            ahead = compiling
+                yield ahead
+            ahead = GrammarProcessor(sentences, compiling, self._executor, self._endings, self._eos_token_id)
 
     def refused(self, sentences: Sequence[str], answers: Sequence[str]) -> list[int]:
         """Which of `answers`, by index, the grammars of their `sentences` do not admit, so that no model can give them."""
@@ -90,18 +90,21 @@ class GrammarProcessor(LogitsProcessor):
     """Masks the scores of a batch, (rows, vocabulary), at each step of transformers' `generate`; for one call of it.
 
     Args:
+        sentences: of the rows.
         compiling: some rows' grammars each, in their order, waited for at the first step, and then taken out of the list.
         endings: what can end an answer that ran out of tokens.
     """
 
     def __init__(
         self,
+        sentences: Sequence[str],
         compiling: list[Future[list[LLMatcher]]],
         executor: LLExecutor,
         endings: Sequence[Sequence[int]],
         eos_token_id: int,
     ):
-        self._compiling, self._executor, self._endings, self._eos_token_id = compiling, executor, endings, eos_token_id
+        self._sentences, self._compiling = sentences, compiling
+        self._executor, self._endings, self._eos_token_id = executor, endings, eos_token_id
         self._running: dict[int, LLMatcher] | None = None  # by row; None before the first step
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
@@ -113,11 +116,8 @@ class GrammarProcessor(LogitsProcessor):
         """`scores`, (len(rows), vocabulary), with minus infinity where the grammar of a row does not admit the token.
 
         Args:
-            rows: those of the batch that have scores; what those that have ended are left with means nothing.
+            rows: those of the batch that have scores; what is returned for one that has ended is undefined.
             tokens: the last one of every row of the batch; None: there is none yet.
-
-        Raises:
-            InputError: a sentence, of a thousand times the same few words, is too much for llguidance.
         """
         if self._running is None:
             self._running = dict(enumerate(matcher for few in self._compiling for matcher in few.result()))
@@ -128,7 +128,7 @@ class GrammarProcessor(LogitsProcessor):
             self._bits = torch.arange(_WORD, dtype=torch.int32, device=scores.device)
         else:
             self._consume(tokens)
-        masks = self._masks[: len(rows)]  # where a row has ended, an earlier one: its token is not looked at
+        masks = self._masks[: len(rows)]  # at the place of a row that has ended, whatever it was last
         to_fill = [(self._running[row], place) for place, row in enumerate(rows) if row in self._running]
         if to_fill:
             llguidance.torch.fill_next_token_bitmask_par(self._executor, to_fill, masks)
@@ -150,10 +150,9 @@ class GrammarProcessor(LogitsProcessor):
         if not self._running:  # llguidance refuses to be asked for nothing
             return
         taken = self._executor.consume_token_par([(matcher, tokens[row]) for row, matcher in self._running.items()])
-        for matcher, is_taken in zip(self._running.values(), taken, strict=True):
-            if not is_taken:  # though its mask admitted the token
-                reason = matcher.get_error().partition("\n")[0]
-                raise InputError(f"generate.constrain: llguidance gave up on a sentence's grammar ({reason}); shorten it")
+        for (row, matcher), is_taken in zip(self._running.items(), taken, strict=True):
+            if not is_taken or matcher.is_error():  # after an error, the end of the answer is all that a mask admits
+                raise RuntimeError(f"no grammar for {self._sentences[row]!r} behind token {tokens[row]}: {matcher.get_error()}")
         self._running = {row: matcher for row, matcher in self._running.items() if tokens[row] != self._eos_token_id}
 
     def _ended(self, row: int, ids: list[int]) -> list[int]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
@@ -10,9 +11,10 @@ from viggo_pipe.ontology import ATTRIBUTES, CLOSED_VALUES, DIALOGUE_ACTS, LIST_A
 
 _ASKS_FOR_A_VALUE = "request_attribute"  # the one act with an empty value
 _PROPER_NAMES = ("name", "developer")
-# The white space before a word, or before other signs, and these; nothing for a bracket: MR syntax lets no value run over it.
+# White space, and behind it a word or a run of other signs; nothing where there is a bracket, over which no value runs.
 _PART = re.compile(r"(\s*)(?:(\w+|[^\w\s\[\]]+)|[\[\]])")
 _LINE_END = re.compile(r"[\r\n]")
+_MOST_ALIKE = 100  # times that a sentence has the same word
 _KEPT = 1024  # rules that sentences which mention the same have in common
 
 
@@ -26,16 +28,16 @@ def answer_grammar(sentence: str, known: Mapping[str, Sequence[str]]) -> str:
     """
     absent = unmentioned(sentence)
     lists = {attribute: tuple(one for one in CLOSED_VALUES[attribute] if one not in absent) for attribute in LIST_ATTRIBUTES}
-    words = _words("WORDS", sentence)
     respelled = _respelled(sentence, [name for attribute in _PROPER_NAMES for name in known.get(attribute, ())])
-    names = words if respelled == sentence else _words("NAMES", respelled)
+    words = _words("WORDS", sentence)
+    names = _words("NAMES", respelled) if respelled != sentence else {}
     valueless = {one for one in OPEN_ATTRIBUTES if not words and not known.get(one)}
     attributes = tuple(one for one in ATTRIBUTES if one not in absent | valueless and lists.get(one, True))
     rules = {**_acts(attributes), **words, **names}
     for attribute in attributes:
         if attribute in OPEN_ATTRIBUTES:
-            run = [*(names if attribute in _PROPER_NAMES else words)][:1]
-            value = _one_of(known.get(attribute, ()), *run)
+            run = "NAMES" if names and attribute in _PROPER_NAMES else "WORDS"
+            value = _one_of(known.get(attribute, ()), *([run] if words else []))
         elif attribute in LIST_ATTRIBUTES:
             value = f"list_{attribute}"
             rules |= _ordered(value, tuple(map(json.dumps, lists[attribute])))
@@ -66,16 +68,20 @@ def _words(name: str, sentence: str) -> dict[str, str]:
     """The terminal `name`, a run of the sentence's words as they stand, within a line and without brackets, and those it needs.
 
     There is a terminal for each word, that can go on with the next one's; without words, none. llguidance's `substring_words`,
-    less white space at its ends by a second expression, admits the same, but its masks take half as long again.
+    which needs a second expression against white space at its ends, takes longer to fill masks. A word that is repeated is
+    followed from all of its places at once, though, and hundreds are too many for llguidance.
     """
+    parts = _PART.findall(sentence)
+    if max(Counter(word for _, word in parts if word).values(), default=0) > _MOST_ALIKE:
+        return {name: r"/[^\s\[\]]([^\[\]\r\n]*[^\s\[\]])?/ & %regex " + json.dumps({"substring_words": sentence})}
     rules: dict[str, str] = {}
-    following = ""
-    for place, (gap, word) in reversed([*enumerate(_PART.findall(sentence))]):
-        one = f"{name}_{place}"
+    following = ""  # what a word can go on with: they are gone through from the last one back
+    for place, (gap, word) in reversed([*enumerate(parts)]):
+        this = f"{name}_{place}"
         if word:
-            rules[one] = json.dumps(word) + (f" ({following})?" if following else "")
-        before = f"{json.dumps(gap)} {one}" if gap else one
-        following = before if word and not _LINE_END.search(gap) else ""
+            rules[this] = json.dumps(word) + (f" ({following})?" if following else "")
+        with_gap = f"{json.dumps(gap)} {this}" if gap else this
+        following = with_gap if word and not _LINE_END.search(gap) else ""
     return {name: " | ".join(rules), **rules} if rules else {}
 
 
