@@ -4,6 +4,7 @@ import json
 
 import pytest
 import seeds
+import yaml
 from imports import ROOT
 from tiny_profiles import tiny_viggo_profile
 
@@ -13,6 +14,14 @@ from viggo_pipe.errors import InputError
 def test_soups_that_would_share_members_are_refused(tmp_path):
     with pytest.raises(InputError, match="soups of 8 and 15 would share members; let them lie 8 apart"):
         seeds.main(["ours", "--params", str(ROOT / "profiles/smollm2-135m.yaml"), "--seeds", "0", "15", "8"])
+
+
+def test_seeds_that_nobody_names_are_three_whose_soups_share_no_member(monkeypatch, tmp_path):
+    recorded = []
+    monkeypatch.setattr(seeds, "record_seeds", lambda name, workspaces, *others: recorded.extend(workspaces))
+    seeds.main(["ours", "--params", str(ROOT / "profiles/smollm2-135m.yaml"), "--root", str(tmp_path), "--commit", "abc"])
+    chosen = [yaml.safe_load((workspace.folder / "params.yaml").read_text())["train"] for workspace in recorded]
+    assert [train["seed"] for train in chosen] == [number * chosen[0]["soup_members"] for number in range(3)]
 
 
 def test_what_cannot_be_recorded_is_found_before_it_is_trained(tmp_path):
