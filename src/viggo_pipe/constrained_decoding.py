@@ -16,7 +16,7 @@ from viggo_pipe.errors import InputError
 from viggo_pipe.grammar import answer_grammar
 from viggo_pipe.lexicon import Lexicon
 
-_WORD = 32  # bits of a mask's word
+_WORD, _BYTE = 32, 8  # bits of a mask's word
 _AT_ONCE = 8  # sentences whose grammars a thread writes, or compiles
 
 
@@ -39,7 +39,9 @@ class Constraint:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, lexicon: Lexicon):
         self._lexicon = lexicon
-        self._vocabulary = llguidance.hf.from_tokenizer(tokenizer)
+        # Without the sets of tokens that llguidance has ready for JSON's strings: no mask here is made of them, and they are
+        # compiled into each grammar, for a seventh of its time and a tenth of that of its masks.
+        self._vocabulary = llguidance.hf.from_tokenizer(tokenizer, slices=[])
         text = "an 'Æ 10+', (b) "
         if self._vocabulary.decode_str(tokenizer(text, add_special_tokens=False)["input_ids"]).strip() != text.strip():
             raise InputError("generate.constrain: llguidance misreads the base model's tokenizer; set it to false")
@@ -125,7 +127,7 @@ class GrammarProcessor(LogitsProcessor):
             words = -(-scores.shape[1] // _WORD)
             # Pinned, so that nothing waits for its copy to the GPU; written again once a step's tokens have come from there.
             self._masks = torch.empty((len(self._running), words), dtype=torch.int32, pin_memory=scores.is_cuda)
-            self._bits = torch.arange(_WORD, dtype=torch.int32, device=scores.device)
+            self._bits = torch.tensor([1 << bit for bit in range(_BYTE)], dtype=torch.uint8, device=scores.device)
         else:
             self._consume(tokens)
         masks = self._masks[: len(rows)]  # at the place of a row that has ended, whatever it was last
@@ -133,8 +135,9 @@ class GrammarProcessor(LogitsProcessor):
         if to_fill:
             llguidance.torch.fill_next_token_bitmask_par(self._executor, to_fill, masks)
         masks = masks.to(scores.device, non_blocking=True)
-        allowed = (masks.unsqueeze(-1) >> self._bits & 1).bool().flatten(1)[:, : scores.shape[1]]
-        return scores.masked_fill(~allowed, -torch.inf)
+        # By bytes, on a machine that keeps the lowest first, and not by words: a quarter of the bytes to write.
+        allowed = (masks.view(torch.uint8).unsqueeze(-1) & self._bits).flatten(1)[:, : scores.shape[1]]
+        return scores.masked_fill(allowed == 0, -torch.inf)
 
     def finish(self, rows: Sequence[Sequence[int]]) -> list[list[int]]:
         """The generated ids of each row, (rows, at most `max_new_tokens`), cut back and ended if it ran out of tokens.
