@@ -30,42 +30,42 @@ def answer_grammar(sentence: str, known: Mapping[str, Sequence[str]]) -> str:
     lists = {attribute: tuple(one for one in CLOSED_VALUES[attribute] if one not in absent) for attribute in LIST_ATTRIBUTES}
     respelled = _respelled(sentence, [name for attribute in _PROPER_NAMES for name in known.get(attribute, ())])
     words = _words("WORDS", sentence)
-    names = _words("NAMES", respelled) if respelled != sentence else {}
+    names = _words("NAMES", respelled) if respelled != sentence else []
     valueless = {one for one in OPEN_ATTRIBUTES if not words and not known.get(one)}
     attributes = tuple(one for one in ATTRIBUTES if one not in absent | valueless and lists.get(one, True))
-    rules = {**_acts(attributes), **words, **names}
+    rules = [_acts(attributes), *words, *names]
     for attribute in attributes:
         if attribute in OPEN_ATTRIBUTES:
             run = "NAMES" if names and attribute in _PROPER_NAMES else "WORDS"
             value = _one_of(known.get(attribute, ()), *([run] if words else []))
         elif attribute in LIST_ATTRIBUTES:
             value = f"list_{attribute}"
-            rules |= _ordered(value, tuple(map(json.dumps, lists[attribute])))
+            rules.append(_ordered(value, tuple(map(_quoted, lists[attribute]))))
         else:
             value = _ONE_OF[attribute]
-        rules[f"slot_{attribute}"] = f'"{attribute}[" {value} "]"'
-    return "\n".join(f"{name}: {rule}" for name, rule in rules.items())
+        rules.append(f'slot_{attribute}: "{attribute}[" {value} "]"')
+    return "\n".join(rules)
 
 
 @lru_cache(maxsize=_KEPT)
-def _acts(attributes: tuple[str, ...]) -> Mapping[str, str]:
+def _acts(attributes: tuple[str, ...]) -> str:
     """The rules from the first one on, down to slots of these attributes, as far as each act can have them."""
     alike: dict[tuple[str, ...], list[str]] = {}  # acts, by the attributes that they have
     for act in DIALOGUE_ACTS:
         if act != _ASKS_FOR_A_VALUE:
             alike.setdefault(tuple(one for one in attributes_of(act) if one in attributes), []).append(act)
-    rules = {
-        "start": f'" "? (asking | {" | ".join(f"telling_{number}" for number in range(len(alike)))})',
-        "asking": f'"{_ASKS_FOR_A_VALUE}(" {_one_of(attributes_of(_ASKS_FOR_A_VALUE))} "[])"',
-    }
+    rules = [
+        f'start: " "? (asking | {" | ".join(f"telling_{number}" for number in range(len(alike)))})',
+        f'asking: "{_ASKS_FOR_A_VALUE}(" {_one_of(attributes_of(_ASKS_FOR_A_VALUE))} "[])"',
+    ]
     for number, (theirs, acts) in enumerate(alike.items()):
-        rules[f"telling_{number}"] = f'{_one_of(f"{act}(" for act in acts)} slots_{number} ")"'
-        rules |= _ordered(f"slots_{number}", tuple(f"slot_{attribute}" for attribute in theirs))
-    return rules
+        rules.append(f'telling_{number}: {_one_of(f"{act}(" for act in acts)} slots_{number} ")"')
+        rules.append(_ordered(f"slots_{number}", tuple(f"slot_{attribute}" for attribute in theirs)))
+    return "\n".join(rules)
 
 
-def _words(name: str, sentence: str) -> dict[str, str]:
-    """The terminal `name`, a run of the sentence's words as they stand, within a line and without brackets, and those it needs.
+def _words(name: str, sentence: str) -> list[str]:
+    """The rules of the terminal `name`: a run of the sentence's words as they stand, within a line and without brackets.
 
     There is a terminal for each word, that can go on with the next one's; without words, none. llguidance's `substring_words`,
     which needs a second expression against white space at its ends, takes longer to fill masks. A word that is repeated is
@@ -73,16 +73,17 @@ def _words(name: str, sentence: str) -> dict[str, str]:
     """
     parts = _PART.findall(sentence)
     if max(Counter(word for _, word in parts if word).values(), default=0) > _MOST_ALIKE:
-        return {name: r"/[^\s\[\]]([^\[\]\r\n]*[^\s\[\]])?/ & %regex " + json.dumps({"substring_words": sentence})}
-    rules: dict[str, str] = {}
+        return [f"{name}: " + r"/[^\s\[\]]([^\[\]\r\n]*[^\s\[\]])?/ & %regex " + json.dumps({"substring_words": sentence})]
+    starts, rules = [], []
     following = ""  # what a word can go on with: they are gone through from the last one back
     for place, (gap, word) in reversed([*enumerate(parts)]):
         this = f"{name}_{place}"
         if word:
-            rules[this] = json.dumps(word) + (f" ({following})?" if following else "")
-        with_gap = f"{json.dumps(gap)} {this}" if gap else this
+            starts.append(this)
+            rules.append(f"{this}: {_quoted(word)} ({following})?" if following else f"{this}: {_quoted(word)}")
+        with_gap = f"{_quoted(gap)} {this}" if gap else this
         following = with_gap if word and not _LINE_END.search(gap) else ""
-    return {name: " | ".join(rules), **rules} if rules else {}
+    return [f"{name}: {' | '.join(starts)}", *rules] if rules else []
 
 
 def _respelled(sentence: str, names: Iterable[str]) -> str:
@@ -94,20 +95,19 @@ def _respelled(sentence: str, names: Iterable[str]) -> str:
 
 
 def _one_of(texts: Iterable[str], *symbols: str) -> str:
-    return f"({' | '.join([*map(json.dumps, texts), *symbols])})"
+    return f"({' | '.join([*map(_quoted, texts), *symbols])})"
 
 
 @lru_cache(maxsize=_KEPT)
-def _ordered(name: str, items: tuple[str, ...]) -> Mapping[str, str]:
+def _ordered(name: str, items: tuple[str, ...]) -> str:
     """Rules for one or more of `items`, in their order, separated by ", "; `name` is the rule to start from.
 
     As many rules as items: the rule after item k adds any of the later ones.
     """
-    starts = [f"{item} {name}_{index}" for index, item in enumerate(items, start=1)]
-    rules = {name: " | ".join(starts)}
-    for index, item in enumerate(items[1:], start=1):
-        rules[f"{name}_{index}"] = f'(", " {item})? {name}_{index + 1}'
-    return rules | {f"{name}_{len(items)}": '""'}
+    rules = [f"{name}: " + " | ".join(f"{item} {name}_{index}" for index, item in enumerate(items, start=1))]
+    rules += [f'{name}_{index}: (", " {item})? {name}_{index + 1}' for index, item in enumerate(items[1:], start=1)]
+    return "\n".join([*rules, f'{name}_{len(items)}: ""'])
 
 
+_quoted = json.JSONEncoder().encode  # json.dumps, less its look at options: a sentence has dozens of words
 _ONE_OF = {attribute: _one_of(values) for attribute, values in CLOSED_VALUES.items()}
