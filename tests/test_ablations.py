@@ -77,3 +77,8 @@ def test_changes_are_measured_side_by_side_and_one_that_fails_keeps_none_back(tm
     assert list(measured) == [ablations._AS_IT_IS, "learning rate 4e-3"]
     assert all(0 <= run["0"]["probes"]["typing_slips"] <= 1 for run in measured.values())
     assert "| learning rate 4e-3 |" in capsys.readouterr().out
+
+
+def test_the_table_in_the_docs_is_of_the_recorded_runs():
+    lines = ablations.table(ROOT / "benchmarks/results/ablations.json")
+    assert "\n".join(lines) in (ROOT / "docs/quality.md").read_text(encoding="utf-8")
