@@ -13,7 +13,7 @@ _ASKS_FOR_A_VALUE = "request_attribute"  # the one act with an empty value
 _PROPER_NAMES = ("name", "developer")
 # White space, and behind it a word or a run of other signs; nothing where there is a bracket, over which no value runs.
 _PART = re.compile(r"(\s*)(?:(\w+|[^\w\s\[\]]+)|[\[\]])")
-_LINE_END = re.compile(r"[\r\n]")
+_LINE_ENDS = frozenset("\r\n")
 _MOST_ALIKE = 100  # times that a sentence has the same word
 _KEPT = 1024  # rules that sentences which mention the same have in common
 
@@ -82,7 +82,7 @@ def _words(name: str, sentence: str) -> list[str]:
             starts.append(this)
             rules.append(f"{this}: {_quoted(word)} ({following})?" if following else f"{this}: {_quoted(word)}")
         with_gap = f"{_quoted(gap)} {this}" if gap else this
-        following = with_gap if word and not _LINE_END.search(gap) else ""
+        following = with_gap if word and _LINE_ENDS.isdisjoint(gap) else ""
     return [f"{name}: {' | '.join(starts)}", *rules] if rules else []
 
 
@@ -109,5 +109,5 @@ def _ordered(name: str, items: tuple[str, ...]) -> str:
     return "\n".join([*rules, f'{name}_{len(items)}: ""'])
 
 
-_quoted = json.JSONEncoder().encode  # json.dumps, less its look at options: a sentence has dozens of words
+_quoted = lru_cache(maxsize=2**14)(json.dumps)  # a sentence has dozens of words, and most are in others too
 _ONE_OF = {attribute: _one_of(values) for attribute, values in CLOSED_VALUES.items()}

@@ -5,6 +5,7 @@ Of its 5,103 training and 714 validation rows, all that are about one of them ha
 
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -71,40 +72,56 @@ _MISTYPED, _TWICE = 3, 7  # letters, from which on a word is known with one slip
 _NO_SLIPS = frozenset(
     ("back", "fishing", "hawk", "hole", "india", "lack", "lighting", "next", "rating", "rule", "short", "sid", "smash", "test")
 )
+_WORD = re.compile(r"[^\W_]+")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_DIGIT = re.compile(r"\d")
+_INNER_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # before which another word begins
+
+
+def _things_by_name(names: Callable[[_Words], str]) -> dict[str, frozenset[str]]:
+    """What each of these names of things is a name of."""
+    found: dict[str, set[str]] = {}
+    for thing, words in _CALLED.items():
+        for name in names(words).split():
+            found.setdefault(name, set()).add(thing)
+    return {name: frozenset(things) for name, things in found.items()}
+
+
+_THINGS = frozenset(_CALLED)
+_BY_NAME = _things_by_name(lambda words: f"{words.mistyped} {words.exact}")
+_BY_MISTYPED_NAME = _things_by_name(lambda words: words.mistyped)
 
 
 def unmentioned(sentence: str) -> frozenset[str]:
     """The boolean attributes, and the values of lists, that no word of `sentence` is, or resembles."""
     words, joined = _words(sentence)
-    return frozenset(_CALLED).difference(*map(_meant, words), *map(_called, joined))
+    return _THINGS.difference(*map(_meant, words), *(_BY_NAME[name] for name in joined & _BY_NAME.keys()))
 
 
 @lru_cache(maxsize=2**14)
 def _meant(word: str) -> frozenset[str]:
+    named = _BY_NAME.get(word, frozenset())
     if word in _NO_SLIPS:
-        return _called(word)
-    resembled = {what for what, words in _CALLED.items() if any(_resembles(word, one) for one in words.mistyped.split())}
-    return _called(word) | resembled
-
-
-@lru_cache(maxsize=2**14)
-def _called(word: str) -> frozenset[str]:
-    return frozenset(what for what, words in _CALLED.items() if word in words.mistyped.split() + words.exact.split())
+        return named
+    return named.union(*(things for own, things in _BY_MISTYPED_NAME.items() if _resembles(word, own)))
 
 
 def _words(sentence: str) -> tuple[set[str], set[str]]:
     """Words, and what they are without digits and a plural's s, those of "XboxOne" or "onSteam" too; and "game boy" as one."""
     sentence = unicodedata.normalize("NFKC", sentence)
-    whole = re.findall(r"[^\W_]+", sentence.casefold())
-    letters = re.findall(r"[^\W\d_]+", sentence.casefold())
-    parted = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", sentence)
-    apart = re.findall(r"[^\W\d_]+", parted.casefold())
-    joined = {first + second for words in (whole, letters) for first, second in pairwise(words)}
-    return _singular_too({*whole, *letters, *apart}), _singular_too(joined)
+    folded = sentence.casefold()
+    texts = [_WORD.findall(folded)]
+    if _DIGIT.search(folded):  # without one, these would be the same words again
+        texts.append(_LETTERS.findall(folded))
+    words = {word for text in texts for word in text}
+    joined = {first + second for text in texts for first, second in pairwise(text)}
+    if _INNER_CAPITAL.search(sentence):
+        words.update(_LETTERS.findall(_INNER_CAPITAL.sub(" ", sentence).casefold()))
+    return _singular_too(words), _singular_too(joined)
 
 
 def _singular_too(words: set[str]) -> set[str]:
-    return words | {word.removesuffix("s") for word in words}
+    return words | {word[:-1] for word in words if word.endswith("s")}
 
 
 def _resembles(word: str, own: str) -> bool:
