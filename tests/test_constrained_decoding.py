@@ -79,6 +79,28 @@ def test_an_answer_that_llguidance_gives_up_is_no_answer(tiny_parts, constraint,
         answered(tiny_parts, constraint, "the " * words, "inform(name[the the the])")
 
 
+def test_rows_are_held_to_the_same_grammars_again(constraint):
+    """In another order and several times, though the first answers are at other places by then."""
+    sentences = [row["sentence"] for row in ROWS["test"]]
+    texts = [row["meaning_representation"] for row in ROWS["test"]]
+    answers = [[*constraint._vocabulary.tokenize_str(text), *[constraint._eos_token_id] * 12] for text in texts]
+    first = next(constraint.processors([sentences], repeated=True))
+    scores = torch.zeros((len(sentences), constraint._vocabulary.vocab_size))
+    masked(first, scores, answers, 5)
+    for rows in ([3, 0, 3, 11], [7]):
+        others = [answers[row] for row in rows]
+        fresh = next(constraint.processors([[sentences[row] for row in rows]]))
+        found = masked(first.again(rows), scores[: len(rows)], others, 12)
+        for step, expected in zip(found, masked(fresh, scores[: len(rows)], others, 12), strict=True):
+            assert torch.equal(step, expected)
+
+
+def masked(processor, scores, answers, steps):
+    """The masked scores of each step of rows that give `answers`."""
+    rows = range(len(answers))
+    return [processor.masked(scores, rows, [answer[step - 1] for answer in answers] if step else None) for step in range(steps)]
+
+
 def test_references_that_no_answer_can_match_are_found(constraint):
     sentences, references = zip(*((row["sentence"], row["meaning_representation"]) for row in ROWS["test"]), strict=True)
     assert constraint.refused(sentences, references) == []

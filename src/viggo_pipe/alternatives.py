@@ -18,7 +18,7 @@ from transformers import LogitsProcessor, PreTrainedModel
 
 from viggo_pipe.adapter import other_direction
 from viggo_pipe.collation import CausalCollator
-from viggo_pipe.constrained_decoding import Constraint, GrammarProcessor
+from viggo_pipe.constrained_decoding import GrammarProcessor
 from viggo_pipe.prompt import Example, PromptEncoder
 from viggo_pipe.settings.generate import GenerateSettings
 
@@ -107,7 +107,6 @@ def likeliest_answers(
     decode: Decode,
     sentences: Sequence[str],
     settings: GenerateSettings,
-    constraint: Constraint,
     grammar: GrammarProcessor,
 ) -> list[list[int]]:
     """The ids of the answer to each of `sentences` that `model` gives the highest probability, of those that `n_best` finds.
@@ -119,14 +118,10 @@ def likeliest_answers(
     Args:
         model: with an adapter of the other direction, and `encoder` with its prompt, for a `reverse_weight` above 0.
         decode: the ids of answers to some of the sentences, by index, held to what it is given.
-        grammar: of all the sentences.
+        grammar: of all the sentences, made to be `repeated`.
     """
-
-    def grammar_of(rows: Sequence[int]) -> GrammarProcessor:
-        return next(constraint.processors([[sentences[row] for row in rows]]))
-
     tokenizer = encoder.tokenizer
-    found = n_best(len(sentences), decode, grammar, grammar_of, settings.alternatives, tokenizer.eos_token_id)
+    found = n_best(len(sentences), decode, grammar, settings.alternatives, tokenizer.eos_token_id)
     by_text: list[dict[str, list[int]]] = [{} for _ in found]
     for texts, of_row in zip(by_text, found, strict=True):
         for ids in of_row:
@@ -149,7 +144,6 @@ def n_best(
     rows: int,
     decode: Decode,
     grammar: GrammarProcessor,
-    grammar_of: Callable[[Sequence[int]], GrammarProcessor],
     threshold: float,
     eos_token_id: int,
 ) -> list[list[list[int]]]:
@@ -160,14 +154,14 @@ def n_best(
 
     Args:
         decode: the answers to some rows, of which one may be named several times, held to what it is given.
-        grammar: of all rows.
-        grammar_of: the grammar of some rows.
+        grammar: of all rows, made to be `repeated`.
     """
     whole: list[list[list[int]]] = [[] for _ in range(rows)]
     waiting, greedy = [Prefix(row, [], 0.0) for row in range(rows)], None
+    of_some = grammar
     while waiting:
         some, waiting = waiting[:rows], waiting[rows:]
-        search = PrefixSearch(grammar, some, threshold, eos_token_id)
+        search = PrefixSearch(of_some, some, threshold, eos_token_id)
         decoded = decode([prefix.row for prefix in some], search)
         greedy = greedy or decoded
         for prefix, complete, answer in zip(some, search.complete, decoded, strict=True):
@@ -179,7 +173,7 @@ def n_best(
             else:
                 waiting.append(prefix)
         if waiting:
-            grammar = grammar_of([prefix.row for prefix in waiting[:rows]])
+            of_some = grammar.again([prefix.row for prefix in waiting[:rows]])
     return [of_row or [answer] for of_row, answer in zip(whole, greedy, strict=True)]
 
 

@@ -1,8 +1,9 @@
 """Constrained decoding with llguidance: of each sentence's next tokens, those that its grammar allows."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import chain
 from typing import Protocol
 
@@ -53,18 +54,21 @@ class Constraint:
         # What can end an answer that ran out of tokens, behind a whole slot and behind a whole value.
         self._endings = [[*self._vocabulary.tokenize_str(text), self._eos_token_id] for text in ("", ")", "])")]
 
-    def processors(self, batches: Iterable[Sequence[str]]) -> Iterator["GrammarProcessor"]:
+    def processors(self, batches: Iterable[Sequence[str]], repeated: bool = False) -> Iterator["GrammarProcessor"]:
         """What holds each batch of sentences to their grammars, one batch after another.
 
         A batch's grammars, some milliseconds each, are compiled on other threads while the model generates the batch before,
         and reads the batch's prompts.
+
+        Args:
+            repeated: the batches' rows are generated several times, each time after the first by the processor's `again`.
         """
         ahead: GrammarProcessor | None = None
         for sentences in chain(batches, [()]):
-            compiling = self._compiling(sentences)
+            matchers = partial(_results, self._compiling(sentences))
             if ahead is not None:
                 yield ahead
-            ahead = GrammarProcessor(sentences, compiling, self._executor, self._endings, self._eos_token_id)
+            ahead = GrammarProcessor(sentences, matchers, self._executor, self._endings, self._eos_token_id, repeated)
 
     def refused(self, sentences: Sequence[str], answers: Sequence[str]) -> list[int]:
         """Which of `answers`, by index, the grammars of their `sentences` do not admit, so that no model can give them."""
@@ -85,7 +89,14 @@ class Constraint:
         for sentence, matcher in zip(sentences, matchers, strict=True):
             if matcher.is_error():
                 raise RuntimeError(f"no grammar for the sentence {sentence!r}: {matcher.get_error()}")
+            matcher.compute_bitmask()  # the first takes by far the longest, and what it finds is kept
         return matchers
+
+
+def _results(compiling: list[Future[list[LLMatcher]]]) -> list[LLMatcher]:
+    found = [matcher for few in compiling for matcher in few.result()]
+    compiling.clear()
+    return found
 
 
 class GrammarProcessor(LogitsProcessor):
@@ -93,19 +104,21 @@ class GrammarProcessor(LogitsProcessor):
 
     Args:
         sentences: of the rows.
-        compiling: some rows' grammars each, in their order, waited for at the first step, and then taken out of the list.
+        matchers: gives the rows' compiled grammars, asked at the first step, and does not keep them.
         endings: what can end an answer that ran out of tokens.
+        repeated: the rows are generated again (`again`).
     """
 
     def __init__(
         self,
         sentences: Sequence[str],
-        compiling: list[Future[list[LLMatcher]]],
+        matchers: Callable[[], list[LLMatcher]],
         executor: LLExecutor,
         endings: Sequence[Sequence[int]],
         eos_token_id: int,
+        repeated: bool = False,
     ):
-        self._sentences, self._compiling = sentences, compiling
+        self._sentences, self._matchers, self._repeated = sentences, matchers, repeated
         self._executor, self._endings, self._eos_token_id = executor, endings, eos_token_id
         self._running: dict[int, LLMatcher] | None = None  # by row; None before the first step
 
@@ -122,8 +135,10 @@ class GrammarProcessor(LogitsProcessor):
             tokens: the last one of every row of the batch; None: there is none yet.
         """
         if self._running is None:
-            self._running = dict(enumerate(matcher for few in self._compiling for matcher in few.result()))
-            self._compiling.clear()  # so that each is freed as its row ends, while the GPU is at a step: many at once take long
+            # Kept here alone, so that each is freed as its row ends, while the GPU is at a step: many at once take long.
+            self._running = dict(enumerate(self._matchers()))
+            if self._repeated:
+                self._unused = [matcher.deep_copy() for matcher in self._running.values()]
             words = -(-scores.shape[1] // _WORD)
             # Pinned, so that nothing waits for its copy to the GPU; written again once a step's tokens have come from there.
             self._masks = torch.empty((len(self._running), words), dtype=torch.int32, pin_memory=scores.is_cuda)
@@ -149,6 +164,20 @@ class GrammarProcessor(LogitsProcessor):
             return [list(row) for row in rows]
         self._consume([row[-1] for row in rows])
         return [self._ended(row, list(ids)) if row in self._running else list(ids) for row, ids in enumerate(rows)]
+
+    def again(self, rows: Sequence[int]) -> "GrammarProcessor":
+        """What holds another generation of some rows, of which one may be named several times, to their grammars.
+
+        The grammars are not compiled again, and share what masks have found out about them.
+        """
+        sentences = [self._sentences[row] for row in rows]
+        return GrammarProcessor(
+            sentences,
+            lambda: [self._unused[row].deep_copy() for row in rows],
+            self._executor,
+            self._endings,
+            self._eos_token_id,
+        )
 
     def _consume(self, tokens: Sequence[int]) -> None:
         if not self._running:  # llguidance refuses to be asked for nothing

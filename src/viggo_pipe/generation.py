@@ -58,14 +58,15 @@ def generate_answers(
     batches = [order[start : start + settings.batch_size] for start in range(0, len(order), settings.batch_size)]
     to_do = [chosen for chosen in batches if any(index not in answers for index in chosen)]
     sentences_to_do = [[sentences[index] for index in chosen] for chosen in to_do]
-    grammars = repeat(None) if constraint is None else constraint.processors(sentences_to_do)
+    repeated = settings.alternatives is not None
+    grammars = repeat(None) if constraint is None else constraint.processors(sentences_to_do, repeated)
     for chosen, grammar in zip(to_do, grammars):  # noqa: B905 (repeat has no end)
         continued = partial(_continued, decode, [prompts[index] for index in chosen], tokenizer.pad_token_id)
-        if settings.alternatives is None or constraint is None:
+        if not repeated or grammar is None:
             generated = continued(range(len(chosen)), grammar)
         else:
             asked = [sentences[index] for index in chosen]
-            generated = likeliest_answers(model, encoder, continued, asked, settings, constraint, grammar)
+            generated = likeliest_answers(model, encoder, continued, asked, settings, grammar)
         batch_answers = {index: encoder.decode(ids) for index, ids in zip(chosen, generated, strict=True)}
         answers |= batch_answers
         on_batch(batch_answers, sum(token != tokenizer.pad_token_id for ids in generated for token in ids))
