@@ -79,26 +79,30 @@ def test_an_answer_that_llguidance_gives_up_is_no_answer(tiny_parts, constraint,
         answered(tiny_parts, constraint, "the " * words, "inform(name[the the the])")
 
 
-def test_rows_are_held_to_the_same_grammars_again(constraint):
-    """In another order and several times, though the first answers are at other places by then."""
+def test_rows_are_held_to_the_same_grammars_again(tiny_parts, constraint):
+    """In another order, one of them twice and with two answers, while the first generation goes on."""
     sentences = [row["sentence"] for row in ROWS["test"]]
-    texts = [row["meaning_representation"] for row in ROWS["test"]]
-    answers = [[*constraint._vocabulary.tokenize_str(text), *[constraint._eos_token_id] * 12] for text in texts]
-    first = next(constraint.processors([sentences], repeated=True))
-    scores = torch.zeros((len(sentences), constraint._vocabulary.vocab_size))
-    masked(first, scores, answers, 5)
-    for rows in ([3, 0, 3, 11], [7]):
-        others = [answers[row] for row in rows]
-        fresh = next(constraint.processors([[sentences[row] for row in rows]]))
-        found = masked(first.again(rows), scores[: len(rows)], others, 12)
-        for step, expected in zip(found, masked(fresh, scores[: len(rows)], others, 12), strict=True):
-            assert torch.equal(step, expected)
+    size, split = tiny_parts[0].config.vocab_size, constraint._vocabulary.tokenize_str
+    answers = [split(row["meaning_representation"]) for row in ROWS["test"]]
+    first, alone = (next(constraint.processors([sentences], repeatable)) for repeatable in (True, False))
+    assert torch.equal(masked(first, size, answers, range(4)), masked(alone, size, answers, range(4)))
+    longest, other = sorted(range(len(answers)), key=lambda row: len(answers[row]))[:-3:-1]
+    rows, asked = [longest, other, longest], split("request_attribute(esrb[])")
+    given, steps = [answers[longest], answers[other], asked], len(asked)
+    again, fresh = first.again(rows), next(constraint.processors([[sentences[row] for row in rows]]))
+    found = masked(again, size, given, range(steps))
+    assert torch.equal(found, masked(fresh, size, given, range(steps))) and not torch.equal(found[-1, 0], found[-1, 2])
+    generated = [answer[:steps] for answer in given]
+    assert again.finish(generated) == fresh.finish(generated) != generated
+    assert torch.equal(masked(first, size, answers, range(4, 6)), masked(alone, size, answers, range(4, 6)))
 
 
-def masked(processor, scores, answers, steps):
-    """The masked scores of each step of rows that give `answers`."""
-    rows = range(len(answers))
-    return [processor.masked(scores, rows, [answer[step - 1] for answer in answers] if step else None) for step in range(steps)]
+def masked(processor, size, answers, steps):
+    """The masked scores, (steps, rows, `size`), of rows that give `answers`."""
+    scores, rows = torch.zeros((len(answers), size)), range(len(answers))
+    return torch.stack(
+        [processor.masked(scores, rows, [answer[step - 1] for answer in answers] if step else None) for step in steps]
+    )
 
 
 def test_references_that_no_answer_can_match_are_found(constraint):

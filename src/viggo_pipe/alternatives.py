@@ -118,7 +118,7 @@ def likeliest_answers(
     Args:
         model: with an adapter of the other direction, and `encoder` with its prompt, for a `reverse_weight` above 0.
         decode: the ids of answers to some of the sentences, by index, held to what it is given.
-        grammar: of all the sentences, made to be `repeated`.
+        grammar: of all the sentences, `repeatable`.
     """
     tokenizer = encoder.tokenizer
     found = n_best(len(sentences), decode, grammar, settings.alternatives, tokenizer.eos_token_id)
@@ -154,14 +154,13 @@ def n_best(
 
     Args:
         decode: the answers to some rows, of which one may be named several times, held to what it is given.
-        grammar: of all rows, made to be `repeated`.
+        grammar: of all rows, `repeatable`.
     """
     whole: list[list[list[int]]] = [[] for _ in range(rows)]
-    waiting, greedy = [Prefix(row, [], 0.0) for row in range(rows)], None
-    of_some = grammar
+    waiting, greedy, of_pass = [Prefix(row, [], 0.0) for row in range(rows)], None, grammar
     while waiting:
         some, waiting = waiting[:rows], waiting[rows:]
-        search = PrefixSearch(of_some, some, threshold, eos_token_id)
+        search = PrefixSearch(of_pass, some, threshold, eos_token_id)
         decoded = decode([prefix.row for prefix in some], search)
         greedy = greedy or decoded
         for prefix, complete, answer in zip(some, search.complete, decoded, strict=True):
@@ -173,7 +172,7 @@ def n_best(
             else:
                 waiting.append(prefix)
         if waiting:
-            of_some = grammar.again([prefix.row for prefix in waiting[:rows]])
+            of_pass = grammar.again([prefix.row for prefix in waiting[:rows]])
     return [of_row or [answer] for of_row, answer in zip(whole, greedy, strict=True)]
 
 

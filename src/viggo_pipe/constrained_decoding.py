@@ -54,21 +54,21 @@ class Constraint:
         # What can end an answer that ran out of tokens, behind a whole slot and behind a whole value.
         self._endings = [[*self._vocabulary.tokenize_str(text), self._eos_token_id] for text in ("", ")", "])")]
 
-    def processors(self, batches: Iterable[Sequence[str]], repeated: bool = False) -> Iterator["GrammarProcessor"]:
+    def processors(self, batches: Iterable[Sequence[str]], repeatable: bool = False) -> Iterator["GrammarProcessor"]:
         """What holds each batch of sentences to their grammars, one batch after another.
 
         A batch's grammars, some milliseconds each, are compiled on other threads while the model generates the batch before,
         and reads the batch's prompts.
 
         Args:
-            repeated: the batches' rows are generated several times, each time after the first by the processor's `again`.
+            repeatable: the batches' rows can be generated `again`.
         """
         ahead: GrammarProcessor | None = None
         for sentences in chain(batches, [()]):
-            matchers = partial(_results, self._compiling(sentences))
+            get_matchers = partial(_taken_out, self._compiling(sentences))
             if ahead is not None:
                 yield ahead
-            ahead = GrammarProcessor(sentences, matchers, self._executor, self._endings, self._eos_token_id, repeated)
+            ahead = GrammarProcessor(sentences, get_matchers, self._executor, self._endings, self._eos_token_id, repeatable)
 
     def refused(self, sentences: Sequence[str], answers: Sequence[str]) -> list[int]:
         """Which of `answers`, by index, the grammars of their `sentences` do not admit, so that no model can give them."""
@@ -87,13 +87,14 @@ class Constraint:
     def _matchers(self, sentences: Sequence[str], grammars: Future[list[str]]) -> list[LLMatcher]:
         matchers = [LLMatcher(self._vocabulary, grammar) for grammar in grammars.result()]
         for sentence, matcher in zip(sentences, matchers, strict=True):
+            matcher.compute_bitmask()  # the first takes by far the longest; what it works out is kept for the first step
             if matcher.is_error():
                 raise RuntimeError(f"no grammar for the sentence {sentence!r}: {matcher.get_error()}")
-            matcher.compute_bitmask()  # the first takes by far the longest, and what it finds is kept
         return matchers
 
 
-def _results(compiling: list[Future[list[LLMatcher]]]) -> list[LLMatcher]:
+def _taken_out(compiling: list[Future[list[LLMatcher]]]) -> list[LLMatcher]:
+    """The compiled grammars, in their order; `compiling` is emptied, so that nothing else holds them."""
     found = [matcher for few in compiling for matcher in few.result()]
     compiling.clear()
     return found
@@ -104,23 +105,24 @@ class GrammarProcessor(LogitsProcessor):
 
     Args:
         sentences: of the rows.
-        matchers: gives the rows' compiled grammars, asked at the first step, and does not keep them.
+        get_matchers: called once, at the first step, for the rows' compiled grammars.
         endings: what can end an answer that ran out of tokens.
-        repeated: the rows are generated again (`again`).
+        repeatable: the rows can be generated `again`.
     """
 
     def __init__(
         self,
         sentences: Sequence[str],
-        matchers: Callable[[], list[LLMatcher]],
+        get_matchers: Callable[[], list[LLMatcher]],
         executor: LLExecutor,
         endings: Sequence[Sequence[int]],
         eos_token_id: int,
-        repeated: bool = False,
+        repeatable: bool = False,
     ):
-        self._sentences, self._matchers, self._repeated = sentences, matchers, repeated
+        self._sentences, self._get_matchers, self._repeatable = sentences, get_matchers, repeatable
         self._executor, self._endings, self._eos_token_id = executor, endings, eos_token_id
         self._running: dict[int, LLMatcher] | None = None  # by row; None before the first step
+        self._unused: list[LLMatcher] = []  # by row, for `again`
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """`scores` with minus infinity where a row's grammar does not admit the token."""
@@ -135,9 +137,10 @@ class GrammarProcessor(LogitsProcessor):
             tokens: the last one of every row of the batch; None: there is none yet.
         """
         if self._running is None:
-            # Kept here alone, so that each is freed as its row ends, while the GPU is at a step: many at once take long.
-            self._running = dict(enumerate(self._matchers()))
-            if self._repeated:
+            # Kept here alone, so that each is freed as its row ends, while the GPU is at a step: many at once take long. (Those
+            # that are repeatable are freed together, in some 15 ms a batch.)
+            self._running = dict(enumerate(self._get_matchers()))
+            if self._repeatable:
                 self._unused = [matcher.deep_copy() for matcher in self._running.values()]
             words = -(-scores.shape[1] // _WORD)
             # Pinned, so that nothing waits for its copy to the GPU; written again once a step's tokens have come from there.
@@ -168,11 +171,11 @@ class GrammarProcessor(LogitsProcessor):
     def again(self, rows: Sequence[int]) -> "GrammarProcessor":
         """What holds another generation of some rows, of which one may be named several times, to their grammars.
 
-        The grammars are not compiled again, and share what masks have found out about them.
+        For a `repeatable` processor that has had its first step. The grammars are not compiled again: copies share what earlier
+        masks have worked out, and also that llguidance has given up on one, if it has.
         """
-        sentences = [self._sentences[row] for row in rows]
         return GrammarProcessor(
-            sentences,
+            [self._sentences[row] for row in rows],
             lambda: [self._unused[row].deep_copy() for row in rows],
             self._executor,
             self._endings,

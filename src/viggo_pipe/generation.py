@@ -58,11 +58,12 @@ def generate_answers(
     batches = [order[start : start + settings.batch_size] for start in range(0, len(order), settings.batch_size)]
     to_do = [chosen for chosen in batches if any(index not in answers for index in chosen)]
     sentences_to_do = [[sentences[index] for index in chosen] for chosen in to_do]
-    repeated = settings.alternatives is not None
-    grammars = repeat(None) if constraint is None else constraint.processors(sentences_to_do, repeated)
+    grammars = repeat(None)
+    if constraint is not None:
+        grammars = constraint.processors(sentences_to_do, repeatable=settings.alternatives is not None)
     for chosen, grammar in zip(to_do, grammars):  # noqa: B905 (repeat has no end)
         continued = partial(_continued, decode, [prompts[index] for index in chosen], tokenizer.pad_token_id)
-        if not repeated or grammar is None:
+        if settings.alternatives is None or grammar is None:
             generated = continued(range(len(chosen)), grammar)
         else:
             asked = [sentences[index] for index in chosen]
