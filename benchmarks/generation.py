@@ -72,8 +72,8 @@ class ForcedConstraint:
     def __init__(self, references: dict[str, list[int]], constraint: Constraint | None):
         self._references, self._constraint = references, constraint
 
-    def processors(self, batches: Sequence[Sequence[str]]) -> Iterator[Forced]:
-        """As `Constraint.processors`."""
+    def processors(self, batches: Sequence[Sequence[str]], repeatable: bool = False) -> Iterator[Forced]:
+        """As `Constraint.processors`, for one generation."""
         grammars = repeat(None) if self._constraint is None else self._constraint.processors(batches)
         for sentences, grammar in zip(batches, grammars):  # noqa: B905 (repeat has no end)
             yield Forced([self._references[sentence] for sentence in sentences], grammar)
