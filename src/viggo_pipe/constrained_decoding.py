@@ -72,7 +72,7 @@ class Constraint:
 
     def refused(self, sentences: Sequence[str], answers: Sequence[str]) -> list[int]:
         """Which of `answers`, by index, the grammars of their `sentences` do not admit, so that no model can give them."""
-        matchers = (matcher for few in self._compiling(sentences) for matcher in few.result())
+        matchers = _taken_out(self._compiling(sentences))
         tokens = [[*self._vocabulary.tokenize_str(answer), self._eos_token_id] for answer in answers]
         admitted = [matcher.validate_tokens(ids) for ids, matcher in zip(tokens, matchers, strict=True)]
         return [index for index, ids in enumerate(tokens) if admitted[index] < len(ids)]
