@@ -1,7 +1,7 @@
 """Greedy decoding over a cache of fixed size, whose steps are CUDA graphs."""
 
 import viggo_pipe.quiet  # noqa: F401, I001 (before the libraries that it silences)
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -20,8 +20,9 @@ class GraphedDecoder:
     """Decodes batches of at most `batch_size` prompts, of at most `length` tokens with their answers.
 
     Short steps are bound by the launching of their kernels: here one launch replays them all. When half of a batch's rows
-    have ended, the others go on in a batch of half the size. The grammar's masks are computed while the GPU is at a step.
-    Without a GPU the steps are run as they come.
+    have ended, the others go on in a batch of half the size. A step begins with the tokens that the GPU itself chose, before they
+    are on the host; what ends with them, and the grammar's next masks, are worked out while the GPU is at it. Without a GPU the
+    steps are run as they come.
     """
 
     def __init__(self, model: PreTrainedModel, batch_size: int, length: int, pad_token_id: int):
@@ -53,18 +54,22 @@ class GraphedDecoder:
                 scores = scores[: len(rows)]
                 if grammar is not None:
                     scores = grammar.masked(scores, rows, last if number else None)
-                for row, token in zip(rows, scores.argmax(-1).tolist(), strict=True):
+                chosen = scores.argmax(-1)
+                on_host = _copying(chosen)
+                if number + 1 < max_new_tokens:
+                    scores = step.advance(chosen)
+                for row, token in zip(rows, on_host(), strict=True):
                     if row in running:
                         answers[row].append(token)
                         last[row] = token
                 running = {row for row in running if last[row] not in ends}
-                if not running or number + 1 == max_new_tokens:
+                if not running:
                     break
                 if self._rows(len(running)) < step.rows:
                     places = [place for place, row in enumerate(rows) if row in running]
+                    scores = scores[places]
                     step = self._step(len(running)).take_over(step, places)
                     rows = [rows[place] for place in places]
-                scores = step.advance([last[row] for row in rows])
         return answers
 
     def _rows(self, needed: int) -> int:
@@ -124,9 +129,9 @@ class _Step:
         self._column.fill_(length)
         return scores[:count].float()
 
-    def advance(self, tokens: Sequence[int]) -> torch.Tensor:
+    def advance(self, tokens: torch.Tensor) -> torch.Tensor:
         """The scores of the token after `tokens`, the first rows' last ones; (rows, vocabulary), overwritten by the next call."""
-        self._tokens[: len(tokens), 0] = torch.tensor(tokens)
+        self._tokens[: len(tokens), 0] = tokens
         if self._graph is None:
             self._forward()
         else:
@@ -169,6 +174,21 @@ class _Step:
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
             self._forward()
+
+
+def _copying(tokens: torch.Tensor) -> Callable[[], list[int]]:
+    """What gives `tokens`, once they are on the host, and waits for nothing that is launched after this call."""
+    if not tokens.is_cuda:
+        return tokens.tolist
+    copy = tokens.to("cpu", non_blocking=True)  # pinned
+    copied = torch.cuda.Event()
+    copied.record()
+
+    def on_host() -> list[int]:
+        copied.synchronize()
+        return copy.tolist()
+
+    return on_host
 
 
 def _grouped_attention(
