@@ -22,7 +22,7 @@ from viggo_pipe.constrained_decoding import GrammarProcessor
 from viggo_pipe.prompt import Example, PromptEncoder
 from viggo_pipe.settings.generate import GenerateSettings
 
-SCORED = 8  # examples at a time, whose logits lie in memory in fp32
+SCORED = 32  # examples at a time, whose logits lie in memory in fp32
 
 
 class Prefix(NamedTuple):
@@ -67,32 +67,32 @@ class PrefixSearch(LogitsProcessor):
         admitted = self._grammar.masked(scores, rows, tokens)
         values, ids = admitted.float().log_softmax(-1).topk(min(self._most, admitted.shape[-1]))
         cumulative = torch.tensor([self._cumulative[row] for row in rows], device=scores.device).unsqueeze(1)
-        likely: dict[int, list[int]] = {}
-        for place, column in (cumulative + values >= self._threshold).nonzero().tolist():
-            likely.setdefault(place, []).append(column)
-        step = zip(rows, values.tolist(), ids.tolist(), strict=True)
-        taken = [self._take(row, *of_row, likely.get(place, ())) for place, (row, *of_row) in enumerate(step)]
-        only = torch.tensor(taken, device=scores.device).unsqueeze(1)
+        kept = cumulative + values >= self._threshold
+        kept[:, 0] = True
+        places, columns = kept.nonzero(as_tuple=True)
+        options: list[list[tuple[int, float]]] = [[] for _ in rows]
+        found = (places, ids[places, columns], values[places, columns])
+        for place, *option in zip(*(tensor.tolist() for tensor in found), strict=True):
+            options[place].append(tuple(option))
+        only = torch.tensor(list(map(self._take, rows, options)), device=scores.device).unsqueeze(1)
         return torch.full_like(scores, -torch.inf).scatter_(1, only, 0.0)
 
     def finish(self, rows: Sequence[Sequence[int]]) -> list[list[int]]:
         """As `GrammarProcessor.finish`."""
         return self._grammar.finish(rows)
 
-    def _take(self, row: int, log_probabilities: list[float], ids: list[int], likely: Sequence[int]) -> int:
-        """The next token of a row, of those sorted by probability; `likely`: which of them are over the threshold."""
+    def _take(self, row: int, options: Sequence[tuple[int, float]]) -> int:
+        """The next token of a row; `options`, with log-probabilities: the likeliest one, and what else is over the threshold."""
         prefix, taken = self._prefixes[row], self._taken[row]
         if self.complete[row]:
             return self._eos_token_id
         if len(taken) < len(prefix.tokens):
             token = prefix.tokens[len(taken)]
         else:
-            token = ids[0]
+            (token, log_probability), *others = options
             reached = self._cumulative[row]
-            self.others += [
-                Prefix(prefix.row, [*taken, ids[index]], reached + log_probabilities[index]) for index in likely if index
-            ]
-            self._cumulative[row] += log_probabilities[0]
+            self.others += [Prefix(prefix.row, [*taken, other], reached + value) for other, value in others]
+            self._cumulative[row] += log_probability
         taken.append(token)
         self.complete[row] = token == self._eos_token_id
         return token
@@ -179,12 +179,15 @@ def n_best(
 @torch.inference_mode()
 def log_probabilities(model: PreTrainedModel, examples: Sequence[Example], pad_token_id: int) -> list[float]:
     """The natural logarithm of the probability that `model` gives to the answer and EOS of each of `examples`."""
-    collate, found = CausalCollator(pad_token_id, "answer"), []
+    collate, found = CausalCollator(pad_token_id, "answer"), [0.0] * len(examples)
+    by_length = sorted(range(len(examples)), key=lambda index: len(examples[index]["input_ids"]))
     for start in range(0, len(examples), SCORED):
-        batch = collate(examples[start : start + SCORED])
+        some = by_length[start : start + SCORED]
+        batch = collate([examples[index] for index in some])
         labels = batch.pop("labels").to(model.device)[:, 1:]
         given = {name: value.to(model.device) if torch.is_tensor(value) else value for name, value in batch.items()}
         logits = model(**given, use_cache=False).logits[:, :-1]
         losses = functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), reduction="none")
-        found += (-losses.view(labels.shape).sum(1)).tolist()
+        for index, loss in zip(some, losses.view(labels.shape).sum(1).tolist(), strict=True):
+            found[index] = -loss
     return found
