@@ -28,7 +28,7 @@ from viggo_rows import encoder_for, profile_for, read_split
 from viggo_pipe.base_model import BaseModel
 from viggo_pipe.constrained_decoding import Constraint, GrammarProcessor
 from viggo_pipe.dequantization import dequantize
-from viggo_pipe.generation import generate_answers
+from viggo_pipe.generation import Generation
 from viggo_pipe.lexicon import Lexicon
 from viggo_pipe.model_loading import load_model
 from viggo_pipe.params import Params
@@ -75,8 +75,8 @@ class ForcedConstraint:
     def processors(self, batches: Sequence[Sequence[str]], repeatable: bool = False) -> Iterator[Forced]:
         """As `Constraint.processors`, for one generation."""
         grammars = repeat(None) if self._constraint is None else self._constraint.processors(batches)
-        for sentences, grammar in zip(batches, grammars):  # noqa: B905 (repeat has no end)
-            yield Forced([self._references[sentence] for sentence in sentences], grammar)
+        forced = zip(batches, grammars)  # noqa: B905 (repeat has no end)
+        return (Forced([self._references[sentence] for sentence in sentences], grammar) for sentences, grammar in forced)
 
 
 def load_adapted(params: Params, base: BaseModel) -> PeftModel:
@@ -125,15 +125,8 @@ def generate(
         """The seconds that answers to `asked` take, and how many give their reference."""
         generated.clear()
         started = time.perf_counter()
-        answers = generate_answers(
-            model,
-            tokenizer,
-            encoder,
-            [row["sentence"] for row in asked],
-            settings,
-            constraint,
-            on_batch=lambda answers, tokens: generated.append(tokens),
-        )
+        generation = Generation(encoder, [row["sentence"] for row in asked], settings, constraint)
+        answers = generation.run(model, lambda answers, tokens: generated.append(tokens))
         seconds = time.perf_counter() - started
         return seconds, sum(answer == row["meaning_representation"] for answer, row in zip(answers, asked, strict=True))
 

@@ -14,7 +14,7 @@ from viggo_pipe.adapter import REVERSE
 from viggo_pipe.alternatives import Prefix, PrefixSearch, log_probabilities, n_best
 from viggo_pipe.constrained_decoding import Constraint
 from viggo_pipe.decoding import GraphedDecoder
-from viggo_pipe.generation import generate_answers
+from viggo_pipe.generation import Generation
 from viggo_pipe.lexicon import Lexicon
 from viggo_pipe.meaning import parse
 from viggo_pipe.prompt import PromptEncoder
@@ -108,7 +108,7 @@ def test_an_answers_probability_is_the_product_of_its_tokens(tiny_parts):
 def answered(tiny_parts, alternatives, sentences=SENTENCES, **changes):
     settings = decoding_settings(**{"alternatives": alternatives, "batch_size": 12, "max_new_tokens": 60, **changes})
     constraint = Constraint(tiny_parts[1], Lexicon(row["meaning_representation"] for row in ROWS["train"]))
-    return generate_answers(*tiny_parts, sentences, settings, constraint)
+    return Generation(tiny_parts[2], sentences, settings, constraint).run(tiny_parts[0])
 
 
 @pytest.mark.slow

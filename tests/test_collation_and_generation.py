@@ -3,7 +3,7 @@ import torch
 from decoding_settings import decoding_settings
 
 from viggo_pipe.collation import IGNORED, CausalCollator, pad
-from viggo_pipe.generation import generate_answers
+from viggo_pipe.generation import Generation
 
 SENTENCES = [
     "Why?",
@@ -65,19 +65,11 @@ def test_the_loss_of_a_batch_is_that_of_its_rows(tiny_parts, examples):
 
 
 def test_batches_of_any_size_give_the_same_text_in_order(tiny_parts):
-    model, tokenizer, encoder = tiny_parts
-    seen = []
-    texts = [
-        generate_answers(
-            model,
-            tokenizer,
-            encoder,
-            SENTENCES,
-            decoding_settings(constrain=False, batch_size=size, max_new_tokens=12),
-            on_batch=lambda answers, tokens: seen.append(len(answers)),
-        )
-        for size in (1, 3, 4)
-    ]
+    model, _, encoder = tiny_parts
+    seen, texts = [], []
+    for size in (1, 3, 4):
+        generation = Generation(encoder, SENTENCES, decoding_settings(constrain=False, batch_size=size, max_new_tokens=12))
+        texts.append(generation.run(model, lambda answers, tokens: seen.append(len(answers))))
     assert texts[0] == texts[1] == texts[2] and any(texts[0])
     assert seen == [1, 1, 1, 1, 3, 1, 4]
 
@@ -97,5 +89,5 @@ def test_generation_stops_at_eos_and_at_the_end_of_a_line(tiny_parts, monkeypatc
 
         monkeypatch.setattr(model.lm_head, "forward", scripted)
         settings = decoding_settings(constrain=False, max_new_tokens=20)
-        assert generate_answers(model, tokenizer, encoder, ["Hm."], settings) == [expected]
+        assert Generation(encoder, ["Hm."], settings).run(model) == [expected]
         assert len(list(calls)) >= 20

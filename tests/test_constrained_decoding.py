@@ -4,7 +4,7 @@ from decoding_settings import decoding_settings
 
 from viggo_pipe.constrained_decoding import Constraint
 from viggo_pipe.errors import InputError
-from viggo_pipe.generation import generate_answers
+from viggo_pipe.generation import Generation
 from viggo_pipe.lexicon import Lexicon
 from viggo_pipe.sample import generate_sample
 from viggo_pipe.scoring import judge
@@ -20,7 +20,8 @@ def constraint(tiny_parts):
 
 def answers(tiny_parts, constraint, batch_size, max_new_tokens=150):
     settings = decoding_settings(batch_size=batch_size, max_new_tokens=max_new_tokens)
-    return generate_answers(*tiny_parts, [row["sentence"] for row in ROWS["test"]], settings, constraint)
+    model, _, encoder = tiny_parts
+    return Generation(encoder, [row["sentence"] for row in ROWS["test"]], settings, constraint).run(model)
 
 
 def test_even_an_untrained_model_answers_in_the_ontology(tiny_parts, constraint):
@@ -54,7 +55,7 @@ def test_a_model_keeps_to_the_grammar_as_little_as_it_is_made_to(tiny_parts, con
 
     monkeypatch.setattr(model.lm_head, "forward", scripted)
     settings = decoding_settings()
-    assert generate_answers(model, tokenizer, encoder, [row["sentence"]], settings, constraint) == [row["meaning_representation"]]
+    assert Generation(encoder, [row["sentence"]], settings, constraint).run(model) == [row["meaning_representation"]]
 
 
 def answered(tiny_parts, constraint, sentence: str, answer: str) -> str:
@@ -77,6 +78,17 @@ def test_an_answer_that_llguidance_gives_up_is_no_answer(tiny_parts, constraint,
     monkeypatch.setattr("viggo_pipe.grammar._MOST_ALIKE", words)
     with pytest.raises(RuntimeError, match=r"no grammar for 'the the .* too many expressions"):
         answered(tiny_parts, constraint, "the " * words, "inform(name[the the the])")
+
+
+def test_grammars_are_compiled_before_they_are_needed_but_not_all_at_once(constraint, monkeypatch):
+    monkeypatch.setattr("viggo_pipe.constrained_decoding._AHEAD", 4)
+    begun, compiling = [], constraint._compiling
+    monkeypatch.setattr(constraint, "_compiling", lambda sentences: begun.append(sentences) or compiling(sentences))
+    batches = [["a", "b"], ["c", "d"], ["e", "f"], ["g", "h"], ["i"]]
+    processors = constraint.processors(batches)
+    counts = [len(begun)] + [len(begun) for _ in processors]
+    assert counts == [3, 4, 5, 5, 5, 5] and begun == batches
+    assert list(constraint.processors([])) == []
 
 
 def test_rows_are_held_to_the_same_grammars_again(tiny_parts, constraint):

@@ -31,7 +31,7 @@ def answered(
         (row["sentence"] for row in rows),
     )
     with resumable(stage, digest) as scratch, Journal(scratch / "answers.jsonl") as journal:
-        parser = Parser(params.model, params.quantize, params.prompt, adapter)
+        parser = Parser(params, [row["sentence"] for row in rows], adapter, journal.entries)
         generated, started = 0, time.perf_counter()
         with Progress(stage.replace("-", " "), len(rows), params.runtime.progress, done=len(journal.entries)) as progress:
 
@@ -41,7 +41,7 @@ def answered(
                 journal.add(answers)
                 progress.advance(len(answers))
 
-            answers = parser.parse([row["sentence"] for row in rows], params.generate, journal.entries, on_batch)
+            answers = parser.parse(on_batch)
         seconds = time.perf_counter() - started
         predictions = [
             {"id": row["id"], "sentence": row["sentence"], "reference": row["meaning_representation"], "prediction": answer}

@@ -103,8 +103,8 @@ def _parse(options: argparse.Namespace) -> None:
 
     from viggo_pipe.inference import Parser
 
-    parser = Parser(params.model, params.quantize, params.prompt, None if options.base else options.adapter)
-    for sentence, answer in zip(sentences, parser.parse(sentences, params.generate), strict=True):
+    parser = Parser(params, sentences, None if options.base else options.adapter)
+    for sentence, answer in zip(sentences, parser.parse(), strict=True):
         print(_as_json(sentence, answer) if options.json else answer)
 
 

@@ -1,10 +1,11 @@
 """Constrained decoding with llguidance: of each sentence's next tokens, those that its grammar allows."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from itertools import chain
+from itertools import islice
 from typing import Protocol
 
 import llguidance.hf
@@ -19,6 +20,8 @@ from viggo_pipe.lexicon import Lexicon
 
 _WORD, _BYTE = 32, 8  # bits of a mask's word
 _AT_ONCE = 8  # sentences whose grammars a thread writes, or compiles
+_AHEAD = 1024  # sentences whose grammars are ready before they are needed, at some 0.2 MiB each
+_FREED_AT_ONCE = 8  # compiled grammars; one takes some 50 us
 
 
 class RowProcessor(Protocol):
@@ -54,21 +57,25 @@ class Constraint:
         # What can end an answer that ran out of tokens, behind a whole slot and behind a whole value.
         self._endings = [[*self._vocabulary.tokenize_str(text), self._eos_token_id] for text in ("", ")", "])")]
 
-    def processors(self, batches: Iterable[Sequence[str]], repeatable: bool = False) -> Iterator["GrammarProcessor"]:
+    def processors(self, batches: Sequence[Sequence[str]], repeatable: bool = False) -> Iterator["GrammarProcessor"]:
         """What holds each batch of sentences to their grammars, one batch after another.
 
-        A batch's grammars, some milliseconds each, are compiled on other threads while the model generates the batch before,
-        and reads the batch's prompts.
+        Grammars, some milliseconds each, are compiled on other threads from this call on: to be made as early as the sentences
+        are known, before a model is loaded. Those of the first batches, `_AHEAD` sentences at least, are; then, whenever a batch
+        is given out, those of another.
 
         Args:
             repeatable: the batches' rows can be generated `again`.
         """
-        ahead: GrammarProcessor | None = None
-        for sentences in chain(batches, [()]):
-            get_matchers = partial(_taken_out, self._compiling(sentences))
-            if ahead is not None:
-                yield ahead
-            ahead = GrammarProcessor(sentences, get_matchers, self._executor, self._endings, self._eos_token_id, repeatable)
+        processors = (self._processor(sentences, repeatable) for sentences in batches)
+        ahead = deque(islice(processors, 1 + _AHEAD // max(map(len, batches), default=1)))
+
+        def given_out() -> Iterator[GrammarProcessor]:
+            while ahead:
+                ahead.extend(islice(processors, 1))
+                yield ahead.popleft()
+
+        return given_out()
 
     def refused(self, sentences: Sequence[str], answers: Sequence[str]) -> list[int]:
         """Which of `answers`, by index, the grammars of their `sentences` do not admit, so that no model can give them."""
@@ -76,6 +83,10 @@ class Constraint:
         tokens = [[*self._vocabulary.tokenize_str(answer), self._eos_token_id] for answer in answers]
         admitted = [matcher.validate_tokens(ids) for ids, matcher in zip(tokens, matchers, strict=True)]
         return [index for index, ids in enumerate(tokens) if admitted[index] < len(ids)]
+
+    def _processor(self, sentences: Sequence[str], repeatable: bool) -> "GrammarProcessor":
+        get_matchers = partial(_taken_out, self._compiling(sentences))
+        return GrammarProcessor(sentences, get_matchers, self._executor, self._endings, self._eos_token_id, repeatable)
 
     def _compiling(self, sentences: Sequence[str]) -> list[Future[list[LLMatcher]]]:
         some = [sentences[start : start + _AT_ONCE] for start in range(0, len(sentences), _AT_ONCE)]
@@ -122,6 +133,7 @@ class GrammarProcessor(LogitsProcessor):
         self._sentences, self._get_matchers, self._repeatable = sentences, get_matchers, repeatable
         self._executor, self._endings, self._eos_token_id = executor, endings, eos_token_id
         self._running: dict[int, LLMatcher] | None = None  # by row; None before the first step
+        self._ended: list[LLMatcher] = []  # of rows that have ended, to be freed
         self._unused: list[LLMatcher] = []  # by row, for `again`
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
@@ -137,8 +149,8 @@ class GrammarProcessor(LogitsProcessor):
             tokens: the last one of every row of the batch; None: there is none yet.
         """
         if self._running is None:
-            # Kept here alone, so that each is freed as its row ends, while the GPU is at a step: many at once take long. (Those
-            # that are repeatable are freed together, in some 15 ms a batch.)
+            # Kept here alone, so that they can be freed some at a time, while the GPU is at a step. (Repeatable ones are freed
+            # together, in some 15 ms a batch.)
             self._running = dict(enumerate(self._get_matchers()))
             if self._repeatable:
                 self._unused = [matcher.deep_copy() for matcher in self._running.values()]
@@ -152,6 +164,7 @@ class GrammarProcessor(LogitsProcessor):
         to_fill = [(self._running[row], place) for place, row in enumerate(rows) if row in self._running]
         if to_fill:
             llguidance.torch.fill_next_token_bitmask_par(self._executor, to_fill, masks)
+        del self._ended[-_FREED_AT_ONCE:]
         masks = masks.to(scores.device, non_blocking=True)
         # A token has a bit, the lowest first. By bytes, of which a word's lowest is the first on every machine that CUDA runs
         # on, and not by words: that is a quarter of the bytes to write.
@@ -166,7 +179,7 @@ class GrammarProcessor(LogitsProcessor):
         if self._running is None:
             return [list(row) for row in rows]
         self._consume([row[-1] for row in rows])
-        return [self._ended(row, list(ids)) if row in self._running else list(ids) for row, ids in enumerate(rows)]
+        return [self._mended(row, list(ids)) if row in self._running else list(ids) for row, ids in enumerate(rows)]
 
     def again(self, rows: Sequence[int]) -> "GrammarProcessor":
         """What holds another generation of some rows, of which one may be named several times, to their grammars.
@@ -189,9 +202,10 @@ class GrammarProcessor(LogitsProcessor):
         for (row, matcher), is_taken in zip(self._running.items(), taken, strict=True):
             if not is_taken or matcher.is_error():  # after an error, the end of the answer is all that a mask admits
                 raise RuntimeError(f"no grammar for {self._sentences[row]!r} behind token {tokens[row]}: {matcher.get_error()}")
-        self._running = {row: matcher for row, matcher in self._running.items() if tokens[row] != self._eos_token_id}
+        for row in [row for row in self._running if tokens[row] == self._eos_token_id]:
+            self._ended.append(self._running.pop(row))
 
-    def _ended(self, row: int, ids: list[int]) -> list[int]:
+    def _mended(self, row: int, ids: list[int]) -> list[int]:
         matcher = self._running[row]
         for end in range(len(ids), 0, -1):
             for ending in self._endings:

@@ -16,62 +16,77 @@ from viggo_pipe.prompt import PromptEncoder
 from viggo_pipe.settings.generate import GenerateSettings
 
 
-@torch.inference_mode()
-def generate_answers(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    encoder: PromptEncoder,
-    sentences: Sequence[str],
-    settings: GenerateSettings,
-    constraint: Constraint | None = None,
-    known: Mapping[int, str] | None = None,
-    on_batch: Callable[[dict[int, str], int], None] = lambda answers, tokens: None,
-) -> list[str]:
-    """Generate the first line that `model` writes after the prompt of each of `sentences`, in their order.
+class Generation:
+    """Generates the first line that a model writes after the prompt of each of `sentences`.
 
     Decoding is greedy and stops a sentence at EOS, at the end of a line, or after `max_new_tokens`. With
     `settings.alternatives`, what else `constraint` makes that likely is decoded too, and the answer that the model gives the
     highest probability is taken (`alternatives`). Batches are made of prompts of like length, so that little is padding.
 
+    Made before the model is loaded, it has `constraint` compile grammars meanwhile.
+
     Args:
         constraint: what answers are held to; None: any text.
         known: answers by the index of their sentence that need not be generated again. Batches are made as if they had to
             be, since which sentences share a batch can change a bit of an answer.
-        on_batch: called after each batch with its answers, by index, and the number of tokens that they have.
-
-    Raises:
-        InputError: a sentence is longer than the model takes.
     """
-    model.eval()
-    prompts = [encoder.prompt(sentence) for sentence in sentences]
-    most = getattr(model.config, "max_position_embeddings", None)
-    for sentence, prompt in zip(sentences, prompts, strict=True):
-        if most is not None and len(prompt) + settings.max_new_tokens > most:
-            raise InputError(
-                f"the sentence {sentence[:60]!r}... has {len(prompt):,} tokens with its prompt: with generate.max_new_tokens "
-                f"{settings.max_new_tokens} that is over the {most:,} that the model takes; shorten it"
-            )
-    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-    ends = [tokenizer.eos_token_id, *_line_ends(tokenizer)]
-    decode = _decoder(model, tokenizer, ends, settings, len(prompts[order[-1]]))
-    answers = dict(known or {})
-    batches = [order[start : start + settings.batch_size] for start in range(0, len(order), settings.batch_size)]
-    to_do = [chosen for chosen in batches if any(index not in answers for index in chosen)]
-    sentences_to_do = [[sentences[index] for index in chosen] for chosen in to_do]
-    grammars = repeat(None)
-    if constraint is not None:
-        grammars = constraint.processors(sentences_to_do, repeatable=settings.alternatives is not None)
-    for chosen, grammar in zip(to_do, grammars):  # noqa: B905 (repeat has no end)
-        continued = partial(_continued, decode, [prompts[index] for index in chosen], tokenizer.pad_token_id)
-        if settings.alternatives is None or grammar is None:
-            generated = continued(range(len(chosen)), grammar)
-        else:
-            asked = [sentences[index] for index in chosen]
-            generated = likeliest_answers(model, encoder, continued, asked, settings, grammar)
-        batch_answers = {index: encoder.decode(ids) for index, ids in zip(chosen, generated, strict=True)}
-        answers |= batch_answers
-        on_batch(batch_answers, sum(token != tokenizer.pad_token_id for ids in generated for token in ids))
-    return [answers[index] for index in range(len(prompts))]
+
+    def __init__(
+        self,
+        encoder: PromptEncoder,
+        sentences: Sequence[str],
+        settings: GenerateSettings,
+        constraint: Constraint | None = None,
+        known: Mapping[int, str] | None = None,
+    ):
+        self._encoder, self._sentences, self._settings, self._known = encoder, sentences, settings, dict(known or {})
+        self._prompts = [encoder.prompt(sentence) for sentence in sentences]
+        order = sorted(range(len(self._prompts)), key=lambda index: len(self._prompts[index]))
+        batches = [order[start : start + settings.batch_size] for start in range(0, len(order), settings.batch_size)]
+        self._to_do = [chosen for chosen in batches if any(index not in self._known for index in chosen)]
+        self._grammars = repeat(None)
+        if constraint is not None:
+            asked = [[sentences[index] for index in chosen] for chosen in self._to_do]
+            self._grammars = constraint.processors(asked, repeatable=settings.alternatives is not None)
+
+    @torch.inference_mode()
+    def run(
+        self, model: PreTrainedModel, on_batch: Callable[[dict[int, str], int], None] = lambda answers, tokens: None
+    ) -> list[str]:
+        """What `model` answers to each sentence, in their order; to be called once.
+
+        Args:
+            on_batch: called after each batch with its answers, by index, and the number of tokens that they have.
+
+        Raises:
+            InputError: a sentence is longer than the model takes.
+        """
+        self._check_lengths(model)
+        model.eval()
+        settings, tokenizer = self._settings, self._encoder.tokenizer
+        ends = [tokenizer.eos_token_id, *_line_ends(tokenizer)]
+        decode = _decoder(model, tokenizer, ends, settings, max(map(len, self._prompts)))
+        answers = dict(self._known)
+        for chosen, grammar in zip(self._to_do, self._grammars):  # noqa: B905 (repeat has no end)
+            continued = partial(_continued, decode, [self._prompts[index] for index in chosen], tokenizer.pad_token_id)
+            if settings.alternatives is None or grammar is None:
+                generated = continued(range(len(chosen)), grammar)
+            else:
+                asked = [self._sentences[index] for index in chosen]
+                generated = likeliest_answers(model, self._encoder, continued, asked, settings, grammar)
+            batch_answers = {index: self._encoder.decode(ids) for index, ids in zip(chosen, generated, strict=True)}
+            answers |= batch_answers
+            on_batch(batch_answers, sum(token != tokenizer.pad_token_id for ids in generated for token in ids))
+        return [answers[index] for index in range(len(self._prompts))]
+
+    def _check_lengths(self, model: PreTrainedModel) -> None:
+        most, new = getattr(model.config, "max_position_embeddings", None), self._settings.max_new_tokens
+        for sentence, prompt in zip(self._sentences, self._prompts, strict=True):
+            if most is not None and len(prompt) + new > most:
+                raise InputError(
+                    f"the sentence {sentence[:60]!r}... has {len(prompt):,} tokens with its prompt: with generate.max_new_tokens "
+                    f"{new} that is over the {most:,} that the model takes; shorten it"
+                )
 
 
 _Decode = Callable[[torch.Tensor, torch.Tensor, RowProcessor | None], list[list[int]]]
