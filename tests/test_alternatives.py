@@ -96,7 +96,7 @@ def test_an_answers_probability_is_the_product_of_its_tokens(tiny_parts):
     model, tokenizer, encoder = tiny_parts
     examples = [encoder.example(row["sentence"], row["meaning_representation"]) for row in ROWS["train"][:20]]
     model = copy.deepcopy(model).float()
-    found = log_probabilities(model, examples, tokenizer.pad_token_id)
+    found = log_probabilities(model, examples, tokenizer.pad_token_id, 8)
     for example, log_probability in zip(examples, found, strict=True):
         ids = torch.tensor([example["input_ids"]])
         with torch.inference_mode():

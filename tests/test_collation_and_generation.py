@@ -3,6 +3,7 @@ import torch
 from decoding_settings import decoding_settings
 
 from viggo_pipe.collation import IGNORED, CausalCollator, pad
+from viggo_pipe.errors import InputError
 from viggo_pipe.generation import Generation
 
 SENTENCES = [
@@ -72,6 +73,16 @@ def test_batches_of_any_size_give_the_same_text_in_order(tiny_parts):
         texts.append(generation.run(model, lambda answers, tokens: seen.append(len(answers))))
     assert texts[0] == texts[1] == texts[2] and any(texts[0])
     assert seen == [1, 1, 1, 1, 3, 1, 4]
+
+
+def test_a_sentence_that_is_longer_than_the_model_takes_is_named(tiny_parts):
+    model, _, encoder = tiny_parts
+    most = model.config.max_position_embeddings
+    generation = Generation(encoder, ["Hm.", "word " * most], decoding_settings(constrain=False, max_new_tokens=12))
+    with pytest.raises(
+        InputError, match=rf"the sentence 'word word .* with generate.max_new_tokens 12 .* {most:,} that the model"
+    ):
+        generation.run(model)
 
 
 def test_generation_stops_at_eos_and_at_the_end_of_a_line(tiny_parts, monkeypatch):

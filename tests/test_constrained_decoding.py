@@ -1,3 +1,6 @@
+from concurrent.futures import CancelledError
+from itertools import pairwise
+
 import pytest
 import torch
 from decoding_settings import decoding_settings
@@ -89,6 +92,30 @@ def test_grammars_are_compiled_before_they_are_needed_but_not_all_at_once(constr
     counts = [len(begun)] + [len(begun) for _ in processors]
     assert counts == [3, 4, 5, 5, 5, 5] and begun == batches
     assert list(constraint.processors([])) == []
+
+
+def test_ended_rows_grammars_are_freed_some_at_a_time(tiny_parts, constraint, monkeypatch):
+    monkeypatch.setattr("viggo_pipe.constrained_decoding._FREED_AT_ONCE", 1)
+    size, split = tiny_parts[0].config.vocab_size, constraint._vocabulary.tokenize_str
+    rows = ROWS["test"] * 2  # so that two end at a time
+    answers = [[*split(row["meaning_representation"]), tiny_parts[1].eos_token_id] for row in rows]
+    processor, scores = next(constraint.processors([[row["sentence"] for row in rows]])), torch.zeros((len(rows), size))
+    held, waiting = [], 0
+    for step in range(max(map(len, answers)) + len(rows)):
+        processor.masked(scores, range(len(rows)), [answer[min(step, len(answer)) - 1] for answer in answers] if step else None)
+        held.append(len(processor._running) + len(processor._ended))
+        waiting = max(waiting, len(processor._ended))
+    assert held[0] == len(rows) and held[-1] == 0 and waiting
+    assert {before - after for before, after in pairwise(held)} == {0, 1}
+
+
+def test_an_error_ends_the_compiling(tiny_parts):
+    constraint = Constraint(tiny_parts[1], Lexicon([]))
+    processors = constraint.processors([["a"] * 800])
+    with pytest.raises(KeyboardInterrupt), constraint.compiling_for():
+        raise KeyboardInterrupt
+    with pytest.raises(CancelledError):
+        next(processors).masked(torch.zeros((800, tiny_parts[0].config.vocab_size)), range(800), None)
 
 
 def test_rows_are_held_to_the_same_grammars_again(tiny_parts, constraint):

@@ -68,7 +68,7 @@ def load_adapter(model: PreTrainedModel, base: BaseModel, folder: str | Path) ->
         InputError: there is no whole adapter, or it was trained on another base.
     """
     reverse = Path(folder) / REVERSE
-    for adapter in (Path(folder), reverse) if reverse.is_dir() else (Path(folder),):
+    for adapter in (Path(folder), reverse) if has_reverse(folder) else (Path(folder),):
         config = _read_json(adapter / _CONFIG)
         trained_on = (config.get("base_model_name_or_path"), config.get("revision"))
         if trained_on != (base.name, base.revision):
@@ -112,6 +112,11 @@ def adapter_prompt(folder: str | Path) -> PromptSettings:
         return PromptSettings.model_validate({"reverse": None, **_read_json(path)})
     except ValidationError as error:
         raise InputError(f"{path} holds no prompt; train again, or fetch the adapter anew with `dvc pull --force`") from error
+
+
+def has_reverse(folder: str | Path) -> bool:
+    """Whether the adapter in `folder` has one of the other direction beside it."""
+    return (Path(folder) / REVERSE).is_dir()
 
 
 def _describe(name: str | None, revision: str | None) -> str:

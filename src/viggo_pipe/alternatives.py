@@ -22,7 +22,7 @@ from viggo_pipe.constrained_decoding import GrammarProcessor
 from viggo_pipe.prompt import Example, PromptEncoder
 from viggo_pipe.settings.generate import GenerateSettings
 
-SCORED = 32  # examples at a time, whose logits lie in memory in fp32
+SCORED = 32  # examples at a time, at most, whose logits lie in memory in fp32
 
 
 class Prefix(NamedTuple):
@@ -128,11 +128,13 @@ def likeliest_answers(
             texts.setdefault(encoder.decode(ids), ids)
     several = [(row, text) for row, texts in enumerate(by_text) if len(texts) > 1 for text in texts]
     examples = [encoder.example(sentences[row], text) for row, text in several]
-    scores = torch.tensor(log_probabilities(model, examples, tokenizer.pad_token_id))
+    at_once = min(SCORED, settings.batch_size)
+    scores = torch.tensor(log_probabilities(model, examples, tokenizer.pad_token_id, at_once))
     if settings.reverse_weight:
         examples = [encoder.reverse_example(sentences[row], text) for row, text in several]
         with other_direction(model):
-            scores += settings.reverse_weight * torch.tensor(log_probabilities(model, examples, tokenizer.pad_token_id))
+            asked = log_probabilities(model, examples, tokenizer.pad_token_id, at_once)
+        scores += settings.reverse_weight * torch.tensor(asked)
     best: dict[int, tuple[float, str]] = {}
     for (row, text), score in zip(several, scores.tolist(), strict=True):
         if row not in best or score > best[row][0]:  # the greedy answer comes first, and stays where it is as good
@@ -177,12 +179,12 @@ def n_best(
 
 
 @torch.inference_mode()
-def log_probabilities(model: PreTrainedModel, examples: Sequence[Example], pad_token_id: int) -> list[float]:
+def log_probabilities(model: PreTrainedModel, examples: Sequence[Example], pad_token_id: int, at_once: int) -> list[float]:
     """The natural logarithm of the probability that `model` gives to the answer and EOS of each of `examples`."""
     collate, found = CausalCollator(pad_token_id, "answer"), [0.0] * len(examples)
     by_length = sorted(range(len(examples)), key=lambda index: len(examples[index]["input_ids"]))
-    for start in range(0, len(examples), SCORED):
-        some = by_length[start : start + SCORED]
+    for start in range(0, len(examples), at_once):
+        some = by_length[start : start + at_once]
         batch = collate([examples[index] for index in some])
         labels = batch.pop("labels").to(model.device)[:, 1:]
         given = {name: value.to(model.device) if torch.is_tensor(value) else value for name, value in batch.items()}

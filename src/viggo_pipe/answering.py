@@ -16,6 +16,8 @@ def answered(
 ) -> Iterator[tuple[list[dict[str, str]], dict[str, float]]]:
     """Yield the predictions of `rows`, in their order, as predictions/*.jsonl hold them, and figures for runs/.
 
+    The figures are of generation alone, from when the model is loaded on.
+
     What a killed run of `stage` had answered is not asked again; it is forgotten when the block ends without error.
 
     Args:

@@ -4,6 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from typing import Protocol
@@ -20,7 +21,7 @@ from viggo_pipe.lexicon import Lexicon
 
 _WORD, _BYTE = 32, 8  # bits of a mask's word
 _AT_ONCE = 8  # sentences whose grammars a thread writes, or compiles
-_AHEAD = 1024  # sentences whose grammars are ready before they are needed, at some 0.2 MiB each
+_AHEAD = 1024  # sentences whose grammars are ready before they are needed, at some 0.3 MiB each
 _FREED_AT_ONCE = 8  # compiled grammars, each in 0.05 to 0.15 ms
 
 
@@ -44,7 +45,7 @@ class Constraint:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, lexicon: Lexicon):
         self._lexicon = lexicon
         # Without the sets of tokens that llguidance has ready for JSON's strings: they are compiled into each grammar, for a
-        # fourteenth of its time, and no mask here is made faster by them.
+        # twelfth of its time, and no mask here is made faster by them.
         self._vocabulary = llguidance.hf.from_tokenizer(tokenizer, slices=[])
         text = "an 'Æ 10+', (b) "
         if self._vocabulary.decode_str(tokenizer(text, add_special_tokens=False)["input_ids"]).strip() != text.strip():
@@ -76,6 +77,16 @@ class Constraint:
                 yield ahead.popleft()
 
         return given_out()
+
+    @contextmanager
+    def compiling_for(self) -> Iterator[None]:
+        """A block that what is compiled is for: an error in it ends the compiling, which else would hold up the process's end."""
+        try:
+            yield
+        except BaseException:
+            for executor in (self._writer, self._compilers):
+                executor.shutdown(wait=False, cancel_futures=True)
+            raise
 
     def refused(self, sentences: Sequence[str], answers: Sequence[str]) -> list[int]:
         """Which of `answers`, by index, the grammars of their `sentences` do not admit, so that no model can give them."""

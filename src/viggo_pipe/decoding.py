@@ -21,8 +21,8 @@ class GraphedDecoder:
 
     Short steps are bound by the launching of their kernels: here one launch replays them all. When half of a batch's rows
     have ended, the others go on in a batch of half the size. A step begins with the tokens that the GPU itself chose, before they
-    are on the host; what ends with them, and the grammar's next masks, are worked out while the GPU is at it. Without a GPU the
-    steps are run as they come.
+    are on the host (with alternatives the host chooses them); what ends with them, and the grammar's next masks, are worked out
+    while the GPU is at it. Without a GPU the steps are run as they come.
     """
 
     def __init__(self, model: PreTrainedModel, batch_size: int, length: int, pad_token_id: int):
@@ -63,7 +63,7 @@ class GraphedDecoder:
                         answers[row].append(token)
                         last[row] = token
                 running = {row for row in running if last[row] not in ends}
-                if not running:
+                if not running or number + 1 == max_new_tokens:
                     break
                 if self._rows(len(running)) < step.rows:
                     places = [place for place, row in enumerate(rows) if row in running]
@@ -181,8 +181,7 @@ def _copying(tokens: torch.Tensor) -> Callable[[], list[int]]:
     if not tokens.is_cuda:
         return tokens.tolist
     copy = tokens.to("cpu", non_blocking=True)  # pinned
-    copied = torch.cuda.Event()
-    copied.record()
+    copied = torch.cuda.current_stream(tokens.device).record_event()
 
     def on_host() -> list[int]:
         copied.synchronize()

@@ -179,11 +179,13 @@ def generation_memory(shape: Shape, quantize: QuantizeSettings, generate: Genera
     if generate.cuda_graph:
         cache *= 2  # batches of half the rows, of a quarter, and so on, have caches of their own
     widest = max(gives for _, _, gives in shape.products)
-    prefill = per_value * rows * prompt * (3 * widest + 4 * shape.hidden + 2 * shape.cached)
+    per_token = per_value * (3 * widest + 4 * shape.hidden + 2 * shape.cached)  # of a layer
+    prefill = rows * prompt * per_token
     scored = 0
     if generate.alternatives is not None:
         answer = max(generate.max_new_tokens, prompt if generate.reverse_weight else 0)
-        scored = SCORED * (answer + 1) * shape.vocabulary * _EVALUATED_LOGITS
+        logits = (answer + 1) * shape.vocabulary * _EVALUATED_LOGITS
+        scored = min(SCORED, rows) * (length * per_token + logits)
     expanded = generate.dequantize and quantize.bits == 4
     weights = shape.parameters * 2 if expanded else _weights(shape, quantize, folded=False)
     return _GENERATION_SLACK * (weights + cache + max(prefill, scored) + _expanded(shape, quantize))
