@@ -125,7 +125,7 @@ def test_sentences_are_asked_of_adapters_that_have_learnt_them(tiny, monkeypatch
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "train.reverse_members" in error
     assert tiny.run(monkeypatch, "predict.py", "base") == 0
-    assert "the base model answers greedily" in capsys.readouterr().out
+    assert "the base model answers greedily" in capsys.readouterr().err
 
 
 def test_damaged_weights_and_adapters_are_named(tiny, monkeypatch, capsys):

@@ -1,5 +1,6 @@
 """Batched generation: greedy, and with alternatives where they are asked for."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import repeat
@@ -110,7 +111,7 @@ def _decoder(
         graphed = GraphedDecoder(model, rows, length, tokenizer.pad_token_id)
         return lambda ids, mask, grammar: graphed.decode(ids, mask, settings.max_new_tokens, ends, grammar)
     if settings.cuda_graph:
-        print("generate.cuda_graph: steps are not recorded, for there is no CUDA GPU here", flush=True)
+        print("generate.cuda_graph: steps are not recorded, for there is no CUDA GPU here", file=sys.stderr, flush=True)
     config = GenerationConfig(
         do_sample=False,
         max_new_tokens=settings.max_new_tokens,

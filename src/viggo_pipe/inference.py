@@ -1,5 +1,6 @@
 """From sentences to meaning representations: the base model, or the base model with a trained adapter."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -52,7 +53,7 @@ class Parser:
                     "set that and train again (dvc repro), or set generate.reverse_weight to 0"
                 )
         elif self._settings.alternatives is not None:  # to which nearly all that is admitted is as likely
-            print("generate.alternatives: the base model answers greedily", flush=True)
+            print("generate.alternatives: the base model answers greedily", file=sys.stderr, flush=True)
             self._settings = self._settings.model_copy(update={"alternatives": None, "reverse_weight": 0.0})
         base = find_base_model(params.model)
         tokenizer = load_tokenizer(base)
