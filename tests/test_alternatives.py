@@ -116,7 +116,7 @@ def test_what_is_taken_is_likelier_to_the_model_than_the_greedy_answer(tiny_part
     model, tokenizer, encoder = tiny_parts
     greedy, best = answered(tiny_parts, None), answered(tiny_parts, 0.05)
     examples = [encoder.example(*pair) for pair in zip(SENTENCES * 2, greedy + best, strict=True)]
-    scores = log_probabilities(model, examples, tokenizer.pad_token_id)
+    scores = log_probabilities(model, examples, tokenizer.pad_token_id, 8)
     of_greedy, of_best = scores[: len(greedy)], scores[len(greedy) :]
     changed = [index for index, answer in enumerate(best) if answer != greedy[index]]
     assert changed
@@ -144,9 +144,9 @@ def test_the_sentence_given_the_answer_has_its_say(both_ways):
 
     def scores(answers):
         pairs = list(zip(SENTENCES, answers, strict=True))
-        forth = torch.tensor(log_probabilities(model, [encoder.example(*pair) for pair in pairs], pad))
+        forth = torch.tensor(log_probabilities(model, [encoder.example(*pair) for pair in pairs], pad, 8))
         model.set_adapter(REVERSE)
-        back = torch.tensor(log_probabilities(model, [encoder.reverse_example(*pair) for pair in pairs], pad))
+        back = torch.tensor(log_probabilities(model, [encoder.reverse_example(*pair) for pair in pairs], pad, 8))
         model.set_adapter("default")
         return forth, forth + weight * back
 
