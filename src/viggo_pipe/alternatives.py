@@ -22,7 +22,7 @@ from viggo_pipe.constrained_decoding import GrammarProcessor
 from viggo_pipe.prompt import Example, PromptEncoder
 from viggo_pipe.settings.generate import GenerateSettings
 
-SCORED = 32  # examples at a time, at most, whose logits lie in memory in fp32
+_SCORED = 32  # examples at a time, at most
 
 
 class Prefix(NamedTuple):
@@ -128,7 +128,7 @@ def likeliest_answers(
             texts.setdefault(encoder.decode(ids), ids)
     several = [(row, text) for row, texts in enumerate(by_text) if len(texts) > 1 for text in texts]
     examples = [encoder.example(sentences[row], text) for row, text in several]
-    at_once = min(SCORED, settings.batch_size)
+    at_once = scored_at_once(settings)
     scores = torch.tensor(log_probabilities(model, examples, tokenizer.pad_token_id, at_once))
     if settings.reverse_weight:
         examples = [encoder.reverse_example(sentences[row], text) for row, text in several]
@@ -178,9 +178,18 @@ def n_best(
     return [of_row or [answer] for of_row, answer in zip(whole, greedy, strict=True)]
 
 
+def scored_at_once(settings: GenerateSettings) -> int:
+    """How many examples are scored at a time: their logits lie in memory in fp32."""
+    return min(_SCORED, settings.batch_size)
+
+
 @torch.inference_mode()
 def log_probabilities(model: PreTrainedModel, examples: Sequence[Example], pad_token_id: int, at_once: int) -> list[float]:
-    """The natural logarithm of the probability that `model` gives to the answer and EOS of each of `examples`."""
+    """The natural logarithm of the probability that `model` gives to the answer and EOS of each of `examples`.
+
+    Args:
+        at_once: how many it is given at a time; those of like length together.
+    """
     collate, found = CausalCollator(pad_token_id, "answer"), [0.0] * len(examples)
     by_length = sorted(range(len(examples)), key=lambda index: len(examples[index]["input_ids"]))
     for start in range(0, len(examples), at_once):

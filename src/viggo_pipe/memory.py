@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from viggo_pipe.alternatives import SCORED
+from viggo_pipe.alternatives import scored_at_once
 from viggo_pipe.base_model import BaseModel
 from viggo_pipe.errors import InputError, one_line
 from viggo_pipe.settings.generate import GenerateSettings
@@ -185,7 +185,7 @@ def generation_memory(shape: Shape, quantize: QuantizeSettings, generate: Genera
     if generate.alternatives is not None:
         answer = max(generate.max_new_tokens, prompt if generate.reverse_weight else 0)
         logits = (answer + 1) * shape.vocabulary * _EVALUATED_LOGITS
-        scored = min(SCORED, rows) * (length * per_token + logits)
+        scored = scored_at_once(generate) * (length * per_token + logits)
     expanded = generate.dequantize and quantize.bits == 4
     weights = shape.parameters * 2 if expanded else _weights(shape, quantize, folded=False)
     return _GENERATION_SLACK * (weights + cache + max(prefill, scored) + _expanded(shape, quantize))
