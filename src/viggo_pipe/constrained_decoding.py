@@ -168,7 +168,9 @@ class GrammarProcessor(LogitsProcessor):
             words = -(-scores.shape[1] // _WORD)
             # Pinned, so that nothing waits for its copy to the GPU; written again once a step's tokens have come from there.
             self._masks = torch.empty((len(self._running), words), dtype=torch.int32, pin_memory=scores.is_cuda)
-            self._bits = torch.tensor([1 << bit for bit in range(_BYTE)], dtype=torch.uint8, device=scores.device)
+            self._stream = torch.cuda.Stream(scores.device) if scores.is_cuda else None
+            with torch.cuda.stream(self._stream):
+                self._bits = torch.tensor([1 << bit for bit in range(_BYTE)], dtype=torch.uint8, device=scores.device)
         else:
             self._consume(tokens)
         masks = self._masks[: len(rows)]  # at the place of a row that has ended, whatever it was last
@@ -176,10 +178,16 @@ class GrammarProcessor(LogitsProcessor):
         if to_fill:
             llguidance.torch.fill_next_token_bitmask_par(self._executor, to_fill, masks)
         del self._ended[-_FREED_AT_ONCE:]
-        masks = masks.to(scores.device, non_blocking=True)
-        # A token has a bit, the lowest first. By bytes, of which a word's lowest is the first on every machine that CUDA runs
-        # on, and not by words: that is a quarter of the bytes to write.
-        refused = (masks.view(torch.uint8).unsqueeze(-1) & self._bits == 0).flatten(1)[:, : scores.shape[1]]
+        # On a stream of its own: the scores' own has the model's step to finish first.
+        with torch.cuda.stream(self._stream):  # None, on a CPU: nothing changes
+            masks = masks.to(scores.device, non_blocking=True)
+            # A token has a bit, the lowest first. By bytes, of which a word's lowest is the first on every machine that CUDA
+            # runs on, and not by words: that is a quarter of the bytes to write.
+            refused = (masks.view(torch.uint8).unsqueeze(-1) & self._bits == 0).flatten(1)[:, : scores.shape[1]]
+        if self._stream is not None:
+            current = torch.cuda.current_stream(scores.device)
+            current.wait_stream(self._stream)
+            refused.record_stream(current)
         return scores.masked_fill(refused, -torch.inf)
 
     def finish(self, rows: Sequence[Sequence[int]]) -> list[list[int]]:
