@@ -13,20 +13,18 @@ from unsloth_peer import load_with_unsloth  # noqa: I001 (before the libraries t
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from functools import partial
-from itertools import repeat
 from pathlib import Path
 
-import torch
 from apart import add_arguments, peer_versions, run
 from clock import peak_gpu_memory
+from forced import ForcedConstraint, reference_tokens
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import LogitsProcessor
 from viggo_rows import encoder_for, profile_for, read_split
 
 from viggo_pipe.base_model import BaseModel
-from viggo_pipe.constrained_decoding import Constraint, GrammarProcessor
+from viggo_pipe.constrained_decoding import Constraint
 from viggo_pipe.dequantization import dequantize
 from viggo_pipe.generation import Generation
 from viggo_pipe.lexicon import Lexicon
@@ -37,46 +35,6 @@ _RUNS = 3
 _RANK, _ALPHA = 16, 32
 _LONGEST = 512  # tokens of a prompt and its answer
 _FEW = 8  # sentences that a method which takes minutes is tried with
-
-
-class Forced(LogitsProcessor):
-    """Gives each row's next reference token the highest score, and then asks the row's grammar, if there is one."""
-
-    def __init__(self, references: Sequence[Sequence[int]], grammar: GrammarProcessor | None):
-        longest = max(map(len, references))
-        padded = [[*tokens, *repeat(tokens[-1], longest - len(tokens))] for tokens in references]
-        self._references, self._grammar, self._step = torch.tensor(padded), grammar, 0
-        self._rows: list[int] | None = None  # those that the next tokens were copied for
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        return self.masked(scores, range(len(self._references)), input_ids[:, -1].tolist() if self._step else None)
-
-    def masked(self, scores: torch.Tensor, rows: Sequence[int], tokens: Sequence[int] | None) -> torch.Tensor:
-        """As `GrammarProcessor.masked`."""
-        if list(rows) != self._rows:  # a copy at each step would wait for the GPU
-            self._rows = list(rows)
-            self._forced = self._references[self._rows].to(scores.device)
-        column = min(self._step, self._references.shape[1] - 1)
-        self._step += 1
-        scores = scores.scatter(1, self._forced[:, column : column + 1], 1e4)
-        return scores if self._grammar is None else self._grammar.masked(scores, rows, tokens)
-
-    def finish(self, rows: Sequence[Sequence[int]]) -> list[list[int]]:
-        """As `GrammarProcessor.finish`."""
-        return [list(row) for row in rows] if self._grammar is None else self._grammar.finish(rows)
-
-
-class ForcedConstraint:
-    """Stands for a `Constraint`, and forces references."""
-
-    def __init__(self, references: dict[str, list[int]], constraint: Constraint | None):
-        self._references, self._constraint = references, constraint
-
-    def processors(self, batches: Sequence[Sequence[str]], repeatable: bool = False) -> Iterator[Forced]:
-        """As `Constraint.processors`, for one generation."""
-        grammars = repeat(None) if self._constraint is None else self._constraint.processors(batches)
-        forced = zip(batches, grammars)  # noqa: B905 (repeat has no end)
-        return (Forced([self._references[sentence] for sentence in sentences], grammar) for sentences, grammar in forced)
 
 
 def load_adapted(params: Params, base: BaseModel) -> PeftModel:
@@ -105,7 +63,6 @@ def generate(
     params, base = profile_for(options.model, options.viggo)
     settings = params.generate.model_copy(update={"dequantize": expand, **changes})
     encoder = encoder_for(params, base)
-    tokenizer = encoder.tokenizer
     model = load(params, base)
     if expand:
         dequantize(model)
@@ -113,12 +70,8 @@ def generate(
     some = rows[:: max(1, len(rows) // _FEW)][:_FEW]
     if few:
         rows = some
-    references = {}
-    for row in rows:
-        example = encoder.example(row["sentence"], row["meaning_representation"])
-        references[row["sentence"]] = example["input_ids"][example["answer_start"] :]
     lexicon = Lexicon(row["meaning_representation"] for row in read_split(params, "train"))
-    constraint = ForcedConstraint(references, Constraint(tokenizer, lexicon) if grammar else None)
+    constraint = ForcedConstraint(reference_tokens(encoder, rows), Constraint(encoder.tokenizer, lexicon) if grammar else None)
     generated: list[int] = []
 
     def answer(asked: list[dict[str, str]]) -> tuple[float, int]:

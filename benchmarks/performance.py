@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs/performance.md"
-RESULTS = ("quickstart", "scaling", "training", "generation", "end_to_end", "multi_gpu")
+RESULTS = ("quickstart", "scaling", "training", "generation", "grammar", "end_to_end", "multi_gpu")
 PARAMETERS = 7_241_732_096  # Mistral-7B's
 # Two a parameter forward, two for the gradient of the activations; the weights themselves have none.
 FLOP_PER_TOKEN = 4

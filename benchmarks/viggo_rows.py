@@ -1,4 +1,4 @@
-"""ViGGO's rows as the mistral-7b profile has them: its prompt, its model's tokenizer."""
+"""ViGGO's rows as a profile has them: its prompt, its model's tokenizer."""
 
 from pathlib import Path
 
@@ -8,15 +8,20 @@ from viggo_pipe.params import SECTIONS, Params, load_params
 from viggo_pipe.prompt import PromptEncoder
 from viggo_pipe.tokenizer import load_tokenizer
 
-PROFILE = "mistral-7b"
+_MISTRAL = Path(__file__).parents[1] / "profiles/mistral-7b.yaml"
+
+
+def params_for(profile: Path, viggo: Path) -> Params:
+    """The params of a profile's file with the dataset in the folder `viggo`."""
+    params = load_params(*SECTIONS, path=profile)
+    params.dataset = params.dataset.model_copy(update={"source": "local", "path": str(viggo)})
+    params.runtime = params.runtime.model_copy(update={"progress": "plain"})
+    return params
 
 
 def profile_for(folder: Path, viggo: Path) -> tuple[Params, BaseModel]:
-    """The profile's params with the dataset in the folder `viggo`, and the model in `folder`."""
-    params = load_params(*SECTIONS, path=Path(__file__).parents[1] / "profiles" / f"{PROFILE}.yaml")
-    params.dataset = params.dataset.model_copy(update={"source": "local", "path": str(viggo)})
-    params.runtime = params.runtime.model_copy(update={"progress": "plain"})
-    return params, BaseModel(folder, folder.name, None)
+    """The mistral-7b profile's params with the dataset in the folder `viggo`, and the model in `folder`."""
+    return params_for(_MISTRAL, viggo), BaseModel(folder, folder.name, None)
 
 
 def read_split(params: Params, split: str) -> list[dict[str, str]]:

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 import apart
 import clock
 import end_to_end
+import grammar
 import multi_gpu
 import pytest
 from imports import ROOT
@@ -67,6 +68,26 @@ def test_generation_gives_every_reference(tiny_shape, viggo_folder, tmp_path):
     assert list(found["methods"]) == methods and "torch" in found["machine"]["versions"]
     for figures in found["methods"].values():
         assert figures["references_reproduced"] == figures["sentences"] > 0 and figures["seconds"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.viggo
+def test_the_grammars_cost(viggo_folder, tmp_path):
+    profile = tiny_viggo_profile(tmp_path, generate={"max_new_tokens": 200, "batch_size": 2})
+    given = (viggo_folder, "--params", profile, "--rounds", 2, "--sentences", 7)
+    found = run("grammar.py", *given, out=tmp_path / "out.json")["methods"]
+    assert list(found) == list(grammar.WAYS)
+    for way, figures in found.items():
+        assert figures["references_reproduced"] == 7 and figures["rounds"] == 2 and figures["first_batch"] > 0
+        assert 0 < figures["lowest"] <= figures["seconds"] <= figures["highest"]
+        assert ("slower" in figures) == (way != grammar.WAYS[0])
+
+
+def test_a_grammars_cost_is_over_the_same_rounds():
+    without = [grammar.Run(1.0, seconds, 5) for seconds in (2.0, 4.0, 5.0)]
+    found = grammar.figures([grammar.Run(1.5, seconds, 4) for seconds in (2.2, 4.0, 6.0)], without)
+    expected = {"references_reproduced": 4, "rounds": 3, "first_batch": 1.5, "seconds": 4.0, "lowest": 2.2, "highest": 6.0}
+    assert found == expected | {"slower": 10.0, "least_slower": 0.0, "most_slower": 20.0}
 
 
 @pytest.mark.slow

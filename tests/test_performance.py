@@ -17,15 +17,15 @@ def test_every_benchmark_of_methods_is_shown(tmp_path, monkeypatch):
         "others": {"tokens_per_second": 5, "versions": {"trl": "1.16", "unsloth": "2026"}},
     }
     (tmp_path / "benchmarks/results").mkdir(parents=True)
-    for name in ("training", "training-another", "generation", "end_to_end", "multi_gpu"):
+    for name in ("training", "training-another", "generation", "grammar", "end_to_end", "multi_gpu"):
         content = json.dumps({"machine": machine, "methods": methods})
         (tmp_path / f"benchmarks/results/{name}.json").write_text(content, encoding="utf-8")
     monkeypatch.setattr(performance, "ROOT", tmp_path)
     document = performance.render()
-    assert document.count("| ours | 12,345 |") == 5 and document.count("| theirs | does not install |") == 5
-    assert document.count("| others (trl 1.16, unsloth 2026) | 5 |") == 5 and "versions |" not in document
+    assert document.count("| ours | 12,345 |") == 6 and document.count("| theirs | does not install |") == 6
+    assert document.count("| others (trl 1.16, unsloth 2026) | 5 |") == 6 and "versions |" not in document
     assert document.count("| `a gemm` | 1.5 |") == 2 and document.count("| all | 1.8 |") == 2  # of trainings alone
-    assert document.count("one, 2 cores, a GPU; Python 3.12, torch 2.11") == 5
+    assert document.count("one, 2 cores, a GPU; Python 3.12, torch 2.11") == 6
     assert document.count("Not measured with this version yet") == 2  # the quickstart and scaling
 
 

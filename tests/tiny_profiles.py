@@ -23,9 +23,9 @@ _FROM_THE_SAMPLE = {
 }
 
 
-def tiny_viggo_profile(folder: Path) -> Path:
-    """The file, in `folder`, of a tiny profile like smollm2-135m: some steps on real ViGGO."""
-    return _write(folder, "smollm2-135m", _FROM_VIGGO)
+def tiny_viggo_profile(folder: Path, **sections: dict) -> Path:
+    """The file, in `folder`, of a tiny profile like smollm2-135m, with other `sections`: some steps on real ViGGO."""
+    return _write(folder, "smollm2-135m", _FROM_VIGGO | sections)
 
 
 def tiny_sample_profile(folder: Path) -> Path:
