@@ -67,8 +67,9 @@ class GraphedDecoder:
                     break
                 if self._rows(len(running)) < step.rows:
                     places = [place for place, row in enumerate(rows) if row in running]
-                    scores = scores[places]
-                    step = self._step(len(running)).take_over(step, places)
+                    kept = _on_device(places, scores.device)
+                    scores = scores[kept]
+                    step = self._step(len(running)).take_over(step, kept)
                     rows = [rows[place] for place in places]
         return answers
 
@@ -81,7 +82,11 @@ class GraphedDecoder:
     def _step(self, rows: int) -> "_Step":
         rows = self._rows(rows)
         if rows not in self._steps:
-            self._steps[rows] = _Step(self._model, rows, self._length, self._pad_token_id)
+            # And those that a batch of as many comes to need, at once: recording gives back all memory that torch has at hand,
+            # and a batch under way would wait for CUDA to hand it out again.
+            sizes = {self._rows(fewer) for fewer in range(1, rows + 1)} - set(self._steps)
+            for size in sorted(sizes, reverse=True):
+                self._steps[size] = _Step(self._model, size, self._length, self._pad_token_id)
         return self._steps[rows]
 
 
@@ -138,16 +143,15 @@ class _Step:
             self._graph.replay()
         return self._scores
 
-    def take_over(self, other: "_Step", places: Sequence[int]) -> "_Step":
-        """Go on with the rows of `other` at `places`, as the first rows."""
-        chosen = torch.tensor(places, device=self._mask.device)
+    def take_over(self, other: "_Step", places: torch.Tensor) -> "_Step":
+        """Go on with the rows of `other` at `places`, (rows), as the first rows."""
         self._mask.fill_(self._hidden)
         for mine, its in ((self._mask, other._mask), (self._positions, other._positions)):
-            mine[: len(places)] = its[chosen]
+            mine[: len(places)] = its[places]
         self._column.copy_(other._column)
         for mine, its in zip(self._cache.layers, other._cache.layers, strict=True):
-            mine.keys[: len(places)] = its.keys[chosen]
-            mine.values[: len(places)] = its.values[chosen]
+            mine.keys[: len(places)] = its.keys[places]
+            mine.values[: len(places)] = its.values[places]
             mine.cumulative_length.copy_(its.cumulative_length)
         return self
 
@@ -188,6 +192,12 @@ def _copying(tokens: torch.Tensor) -> Callable[[], list[int]]:
         return copy.tolist()
 
     return on_host
+
+
+def _on_device(numbers: Sequence[int], device: torch.device) -> torch.Tensor:
+    """A tensor of `numbers`, without waiting for what `device` has to do yet."""
+    tensor = torch.tensor(numbers)
+    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
 
 def _grouped_attention(
