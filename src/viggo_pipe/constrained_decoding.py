@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from typing import Protocol
 
@@ -115,6 +115,12 @@ class Constraint:
         return matchers
 
 
+@cache
+def _stream_beside(device: torch.device) -> torch.cuda.Stream:
+    """One for all batches: torch keeps memory apart for each stream, and would ask CUDA for some again and again."""
+    return torch.cuda.Stream(device)
+
+
 def _taken_out(compiling: list[Future[list[LLMatcher]]]) -> list[LLMatcher]:
     """The compiled grammars, in their order; `compiling` is emptied, so that nothing else holds them."""
     found = [matcher for few in compiling for matcher in few.result()]
@@ -168,7 +174,7 @@ class GrammarProcessor(LogitsProcessor):
             words = -(-scores.shape[1] // _WORD)
             # Pinned, so that nothing waits for its copy to the GPU; written again once a step's tokens have come from there.
             self._masks = torch.empty((len(self._running), words), dtype=torch.int32, pin_memory=scores.is_cuda)
-            self._stream = torch.cuda.Stream(scores.device) if scores.is_cuda else None
+            self._stream = _stream_beside(scores.device) if scores.is_cuda else None
             with torch.cuda.stream(self._stream):
                 self._bits = torch.tensor([1 << bit for bit in range(_BYTE)], dtype=torch.uint8, device=scores.device)
         else:
