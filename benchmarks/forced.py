@@ -24,9 +24,11 @@ class Forced(LogitsProcessor):
 
     def masked(self, scores: torch.Tensor, rows: Sequence[int], tokens: Sequence[int] | None) -> torch.Tensor:
         """As `GrammarProcessor.masked`."""
-        if list(rows) != self._rows:  # a copy at each step would wait for the GPU
+        if list(rows) != self._rows:
             self._rows = list(rows)
-            self._forced = self._references[self._rows].to(scores.device)
+            forced = self._references[self._rows]
+            # From pinned memory, whose copy does not wait for what the GPU has to do yet.
+            self._forced = (forced.pin_memory() if scores.is_cuda else forced).to(scores.device, non_blocking=True)
         column = min(self._step, self._references.shape[1] - 1)
         self._step += 1
         scores = scores.scatter(1, self._forced[:, column : column + 1], 1e4)

@@ -101,6 +101,8 @@ def main() -> None:
             first = number % len(WAYS)  # so that none always comes behind the same one
             for way in WAYS[first:] + WAYS[:first]:
                 runs[way].append(run(way))
+            taken = ", ".join(f"{runs[way][-1].others:.2f} s {way}" for way in WAYS)
+            print(f"round {number + 1} of {options.rounds}: {taken}", flush=True)
     for way in WAYS:
         Results(options.out).add(way, figures(runs[way], runs[_WITHOUT]))
 
