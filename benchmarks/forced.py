@@ -20,9 +20,7 @@ class Forced(LogitsProcessor):
         self._rows: list[int] | None = None  # those that the next tokens were copied for
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        scores = self.masked(scores, range(len(self._references)), input_ids[:, -1].tolist() if self._step else None)
-        self.tidy()
-        return scores
+        return self.masked(scores, range(len(self._references)), input_ids[:, -1].tolist() if self._step else None)
 
     def masked(self, scores: torch.Tensor, rows: Sequence[int], tokens: Sequence[int] | None) -> torch.Tensor:
         """As `GrammarProcessor.masked`."""
@@ -35,11 +33,6 @@ class Forced(LogitsProcessor):
         self._step += 1
         scores = scores.scatter(1, self._forced[:, column : column + 1], 1e4)
         return scores if self._grammar is None else self._grammar.masked(scores, rows, tokens)
-
-    def tidy(self) -> None:
-        """As `GrammarProcessor.tidy`."""
-        if self._grammar is not None:
-            self._grammar.tidy()
 
     def finish(self, rows: Sequence[Sequence[int]]) -> list[list[int]]:
         """As `GrammarProcessor.finish`."""

@@ -103,7 +103,6 @@ def test_ended_rows_grammars_are_freed_some_at_a_time(tiny_parts, constraint, mo
     held, waiting = [], 0
     for step in range(max(map(len, answers)) + len(rows)):
         processor.masked(scores, range(len(rows)), [answer[min(step, len(answer)) - 1] for answer in answers] if step else None)
-        processor.tidy()
         held.append(len(processor._running) + len(processor._ended))
         waiting = max(waiting, len(processor._ended))
     assert held[0] == len(rows) and held[-1] == 0 and waiting

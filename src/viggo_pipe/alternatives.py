@@ -60,9 +60,7 @@ class PrefixSearch(LogitsProcessor):
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """`scores` that leave one token to each row; what else was likely is noted."""
         tokens = input_ids[:, -1].tolist() if any(self._taken) else None
-        scores = self.masked(scores, range(len(self._prefixes)), tokens)
-        self.tidy()
-        return scores
+        return self.masked(scores, range(len(self._prefixes)), tokens)
 
     def masked(self, scores: torch.FloatTensor, rows: Sequence[int], tokens: Sequence[int] | None) -> torch.FloatTensor:
         """As `GrammarProcessor.masked`, with one token left to each row; what else was likely is noted."""
@@ -78,10 +76,6 @@ class PrefixSearch(LogitsProcessor):
             options[place].append(tuple(option))
         only = torch.tensor(list(map(self._take, rows, options)), device=scores.device).unsqueeze(1)
         return torch.full_like(scores, -torch.inf).scatter_(1, only, 0.0)
-
-    def tidy(self) -> None:
-        """As `GrammarProcessor.tidy`."""
-        self._grammar.tidy()
 
     def finish(self, rows: Sequence[Sequence[int]]) -> list[list[int]]:
         """As `GrammarProcessor.finish`."""

@@ -31,9 +31,6 @@ class RowProcessor(Protocol):
     def masked(self, scores: torch.FloatTensor, rows: Sequence[int], tokens: Sequence[int] | None) -> torch.FloatTensor:
         """As `GrammarProcessor.masked`."""
 
-    def tidy(self) -> None:
-        """As `GrammarProcessor.tidy`."""
-
     def finish(self, rows: Sequence[Sequence[int]]) -> list[list[int]]:
         """As `GrammarProcessor.finish`."""
 
@@ -159,9 +156,7 @@ class GrammarProcessor(LogitsProcessor):
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """`scores` with minus infinity where a row's grammar does not admit the token."""
         tokens = None if self._running is None else input_ids[:, -1].tolist()
-        scores = self.masked(scores, range(len(scores)), tokens)
-        self.tidy()
-        return scores
+        return self.masked(scores, range(len(scores)), tokens)
 
     def masked(self, scores: torch.FloatTensor, rows: Sequence[int], tokens: Sequence[int] | None) -> torch.FloatTensor:
         """`scores`, (len(rows), vocabulary), with minus infinity where the grammar of a row does not admit the token.
@@ -171,8 +166,8 @@ class GrammarProcessor(LogitsProcessor):
             tokens: the last one of every row of the batch; None: there is none yet.
         """
         if self._running is None:
-            # Kept here alone, so that `tidy` can free them some at a time. (Repeatable ones are freed together, in some 15 ms a
-            # batch.)
+            # Kept here alone, so that they can be freed some at a time, while the GPU is at a step. (Repeatable ones are freed
+            # together, in some 15 ms a batch.)
             self._running = dict(enumerate(self._get_matchers()))
             if self._repeatable:
                 self._unused = [matcher.deep_copy() for matcher in self._running.values()]
@@ -182,13 +177,13 @@ class GrammarProcessor(LogitsProcessor):
             self._stream = _stream_beside(scores.device) if scores.is_cuda else None
             with torch.cuda.stream(self._stream):
                 self._bits = torch.tensor([1 << bit for bit in range(_BYTE)], dtype=torch.uint8, device=scores.device)
+        else:
+            self._consume(tokens)
         masks = self._masks[: len(rows)]  # at the place of a row that has ended, whatever it was last
         to_fill = [(self._running[row], place) for place, row in enumerate(rows) if row in self._running]
-        taken = [] if tokens is None else self._consume(tokens)
-        if to_fill:  # directly, while the executor's threads are still awake
+        if to_fill:
             llguidance.torch.fill_next_token_bitmask_par(self._executor, to_fill, masks)
-        if tokens is not None:
-            self._part_with_ended(tokens, taken)
+        del self._ended[-_FREED_AT_ONCE:]
         # On a stream of its own: the scores' own has the model's step to finish first.
         with torch.cuda.stream(self._stream):  # None, on a CPU: nothing changes
             masks = masks.to(scores.device, non_blocking=True)
@@ -201,10 +196,6 @@ class GrammarProcessor(LogitsProcessor):
             refused.record_stream(current)
         return scores.masked_fill(refused, -torch.inf)
 
-    def tidy(self) -> None:
-        """Frees some compiled grammars of rows that have ended; to be called once the GPU is at a step."""
-        del self._ended[-_FREED_AT_ONCE:]
-
     def finish(self, rows: Sequence[Sequence[int]]) -> list[list[int]]:
         """The generated ids of each row, (rows, at most `max_new_tokens`), cut back and ended if it ran out of tokens.
 
@@ -212,8 +203,7 @@ class GrammarProcessor(LogitsProcessor):
         """
         if self._running is None:
             return [list(row) for row in rows]
-        last = [row[-1] for row in rows]
-        self._part_with_ended(last, self._consume(last))
+        self._consume([row[-1] for row in rows])
         return [self._mended(row, list(ids)) if row in self._running else list(ids) for row, ids in enumerate(rows)]
 
     def again(self, rows: Sequence[int]) -> "GrammarProcessor":
@@ -230,13 +220,10 @@ class GrammarProcessor(LogitsProcessor):
             self._eos_token_id,
         )
 
-    def _consume(self, tokens: Sequence[int]) -> list[bool]:
-        """Whether each of the running rows' grammars has taken its token."""
-        given = [(matcher, tokens[row]) for row, matcher in self._running.items()]
-        return self._executor.consume_token_par(given) if given else []  # llguidance refuses to be asked for nothing
-
-    def _part_with_ended(self, tokens: Sequence[int], taken: Sequence[bool]) -> None:
-        """Keeps the grammars that go on, of those that have been given `tokens`; whether they have `taken` them is checked."""
+    def _consume(self, tokens: Sequence[int]) -> None:
+        if not self._running:  # llguidance refuses to be asked for nothing
+            return
+        taken = self._executor.consume_token_par([(matcher, tokens[row]) for row, matcher in self._running.items()])
         for (row, matcher), is_taken in zip(self._running.items(), taken, strict=True):
             if not is_taken or matcher.is_error():  # after an error, the end of the answer is all that a mask admits
                 raise RuntimeError(f"no grammar for {self._sentences[row]!r} behind token {tokens[row]}: {matcher.get_error()}")

@@ -58,8 +58,6 @@ class GraphedDecoder:
                 on_host = _copying(chosen)
                 if number + 1 < max_new_tokens:
                     scores = step.advance(chosen)
-                if grammar is not None:
-                    grammar.tidy()
                 for row, token in zip(rows, on_host(), strict=True):
                     if row in running:
                         answers[row].append(token)
