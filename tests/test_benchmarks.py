@@ -85,7 +85,7 @@ def test_the_grammars_cost(viggo_folder, tmp_path):
 
 def test_a_grammars_cost_is_over_the_same_rounds():
     without = [grammar.Run(1.0, seconds, 5) for seconds in (2.0, 4.0, 5.0)]
-    found = grammar.figures([grammar.Run(1.5, seconds, 4) for seconds in (2.2, 4.0, 6.0)], without)
+    found = grammar.figures([grammar.Run(1.5, *run) for run in ((2.2, 4), (4.0, 5), (6.0, 5))], without)
     expected = {"references_reproduced": 4, "rounds": 3, "first_batch": 1.5, "seconds": 4.0, "lowest": 2.2, "highest": 6.0}
     assert found == expected | {"slower": 10.0, "least_slower": 0.0, "most_slower": 20.0}
 

@@ -144,6 +144,14 @@ def masked(processor, size, answers, steps):
     )
 
 
+def test_on_a_cpu_no_other_device_is_asked(tiny_parts, constraint, monkeypatch):
+    """torch.cuda.stream asks whichever accelerator there is, and Apple's has no current device."""
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: pytest.fail("a CPU has no streams"))
+    sentences = [row["sentence"] for row in ROWS["test"]]
+    scores = torch.zeros((len(sentences), tiny_parts[0].config.vocab_size))
+    assert next(constraint.processors([sentences])).masked(scores, range(len(sentences)), None).isinf().any()
+
+
 def test_references_that_no_answer_can_match_are_found(constraint):
     sentences, references = zip(*((row["sentence"], row["meaning_representation"]) for row in ROWS["test"]), strict=True)
     assert constraint.refused(sentences, references) == []

@@ -39,6 +39,7 @@ def test_the_tokens_are_those_of_transformers(tiny_parts, constrained, device):
         expected = [_until(row, ends) for row in output[:, batch["input_ids"].shape[1] :].tolist()]
         found = decoder.decode(batch["input_ids"], batch["attention_mask"], 90, ends, grammars[1])
         assert found == expected
+        assert set(decoder._steps) == {37, 18, 9}  # made before the first batch; the second begins with nine
         assert len({len(row) for row in found}) > 2
         if constrained:
             assert grammars[1].finish(found) == grammars[0].finish(expected)

@@ -4,7 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache, partial
 from itertools import islice
 from typing import Protocol
@@ -175,7 +175,7 @@ class GrammarProcessor(LogitsProcessor):
             # Pinned, so that nothing waits for its copy to the GPU; written again once a step's tokens have come from there.
             self._masks = torch.empty((len(self._running), words), dtype=torch.int32, pin_memory=scores.is_cuda)
             self._stream = _stream_beside(scores.device) if scores.is_cuda else None
-            with torch.cuda.stream(self._stream):
+            with self._beside():
                 self._bits = torch.tensor([1 << bit for bit in range(_BYTE)], dtype=torch.uint8, device=scores.device)
         else:
             self._consume(tokens)
@@ -185,7 +185,7 @@ class GrammarProcessor(LogitsProcessor):
             llguidance.torch.fill_next_token_bitmask_par(self._executor, to_fill, masks)
         del self._ended[-_FREED_AT_ONCE:]
         # On a stream of its own: the scores' own has the model's step to finish first.
-        with torch.cuda.stream(self._stream):  # None, on a CPU: nothing changes
+        with self._beside():
             masks = masks.to(scores.device, non_blocking=True)
             # A token has a bit, the lowest first. By bytes, of which a word's lowest is the first on every machine that CUDA
             # runs on, and not by words: that is a quarter of the bytes to write.
@@ -219,6 +219,9 @@ class GrammarProcessor(LogitsProcessor):
             self._endings,
             self._eos_token_id,
         )
+
+    def _beside(self) -> AbstractContextManager:
+        return nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
 
     def _consume(self, tokens: Sequence[int]) -> None:
         if not self._running:  # llguidance refuses to be asked for nothing
