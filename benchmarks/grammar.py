@@ -22,12 +22,13 @@ from viggo_rows import encoder_for, params_for, read_split
 
 from viggo_pipe.base_model import find_base_model
 from viggo_pipe.constrained_decoding import Constraint
+from viggo_pipe.errors import InputError
 from viggo_pipe.generation import Generation
 from viggo_pipe.lexicon import Lexicon
 from viggo_pipe.model_loading import load_model
 
-_WITHOUT = "without the grammar"
-WAYS = (_WITHOUT, "grammars compiled before", "grammars compiled meanwhile")
+_WITHOUT, _MEANWHILE = "without the grammar", "grammars compiled meanwhile"
+WAYS = (_WITHOUT, "grammars compiled before", _MEANWHILE)
 _LOADING = 2.0  # seconds before a run, in which a stage would load its model
 
 
@@ -50,13 +51,15 @@ def runner(options: argparse.Namespace) -> Callable[[str], Run]:
     sentences, references = [row["sentence"] for row in rows], reference_tokens(encoder, rows)
     constraint = Constraint(encoder.tokenizer, Lexicon(row["meaning_representation"] for row in read_split(params, "train")))
     whole = len(sentences) // settings.batch_size
+    if whole < 2:
+        raise InputError(f"{len(sentences)} sentences are less than two batches of {settings.batch_size}; ask more of them")
 
     def run(way: str) -> Run:
         forced = ForcedConstraint(references, None if way == _WITHOUT else constraint)
-        if way == WAYS[2]:
+        if way == _MEANWHILE:  # no less a pause for the GPU
             time.sleep(_LOADING)
-        generation = Generation(encoder, sentences, settings, forced)
-        if way != WAYS[2]:
+        generation = Generation(encoder, sentences, settings, forced)  # from here on grammars are compiled
+        if way != _MEANWHILE:
             time.sleep(_LOADING)
         times = [time.perf_counter()]
         answers = generation.run(model, lambda answers, tokens: times.append(time.perf_counter()))
@@ -70,7 +73,7 @@ def figures(runs: Sequence[Run], without: Sequence[Run]) -> dict[str, float | in
     """Those of a way's `runs`, beside the runs of the same rounds without the grammar."""
     seconds = [run.others for run in runs]
     found = {
-        "references_reproduced": runs[-1].reproduced,
+        "references_reproduced": min(run.reproduced for run in runs),
         "rounds": len(runs),
         "first_batch": round(statistics.median(run.first_batch for run in runs), 2),
         "seconds": round(statistics.median(seconds), 2),
@@ -103,9 +106,13 @@ def main() -> None:
                 runs[way].append(run(way))
             taken = ", ".join(f"{runs[way][-1].others:.2f} s {way}" for way in WAYS)
             print(f"round {number + 1} of {options.rounds}: {taken}", flush=True)
+    results = Results(options.out)
     for way in WAYS:
-        Results(options.out).add(way, figures(runs[way], runs[_WITHOUT]))
+        results.add(way, figures(runs[way], runs[_WITHOUT]))
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        raise SystemExit(f"grammar: {error}") from error
