@@ -5,7 +5,7 @@ import pytest
 import torch
 from decoding_settings import decoding_settings
 
-from viggo_pipe.constrained_decoding import Constraint
+from viggo_pipe.constrained_decoding import Constraint, _stream_beside
 from viggo_pipe.errors import InputError
 from viggo_pipe.generation import Generation
 from viggo_pipe.lexicon import Lexicon
@@ -136,12 +136,33 @@ def test_rows_are_held_to_the_same_grammars_again(tiny_parts, constraint):
     assert torch.equal(masked(first, size, answers, range(4, 6)), masked(alone, size, answers, range(4, 6)))
 
 
-def masked(processor, size, answers, steps):
+def masked(processor, size, answers, steps, device="cpu", before_a_step=lambda: None):
     """The masked scores, (steps, rows, `size`), of rows that give `answers`."""
-    scores, rows = torch.zeros((len(answers), size)), range(len(answers))
-    return torch.stack(
-        [processor.masked(scores, rows, [answer[step - 1] for answer in answers] if step else None) for step in steps]
-    )
+    scores, rows, found = torch.zeros((len(answers), size), device=device), range(len(answers)), []
+    for step in steps:
+        before_a_step()
+        found.append(processor.masked(scores, rows, [answer[step - 1] for answer in answers] if step else None))
+    return torch.stack(found).cpu()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("late", ["masks", "scores"])
+def test_masks_and_scores_wait_for_each_other(tiny_parts, constraint, late):
+    """Whichever of the two is late on its stream, each step's scores have that step's masks."""
+    sentences = [row["sentence"] for row in ROWS["test"]]
+    size, split = tiny_parts[0].config.vocab_size, constraint._vocabulary.tokenize_str
+    answers = [split(row["meaning_representation"]) for row in ROWS["test"]]
+    on_cpu, on_gpu = (next(constraint.processors([sentences])) for _ in range(2))
+    device = torch.device("cuda", 0)
+    beside = _stream_beside(device)
+
+    def hold_up():
+        beside.synchronize()  # as by then a step's tokens would have come, masks in host memory can be written again
+        with torch.cuda.stream(beside if late == "masks" else None):
+            torch.cuda._sleep(10**8)  # clock cycles
+
+    steps = range(4)
+    assert torch.equal(masked(on_gpu, size, answers, steps, device, hold_up), masked(on_cpu, size, answers, steps))
 
 
 def test_on_a_cpu_no_other_device_is_asked(tiny_parts, constraint, monkeypatch):
