@@ -17,18 +17,20 @@ class Forced(LogitsProcessor):
         longest = max(map(len, references))
         padded = [[*tokens, *repeat(tokens[-1], longest - len(tokens))] for tokens in references]
         self._references, self._grammar, self._step = torch.tensor(padded), grammar, 0
-        self._rows: list[int] | None = None  # those that the next tokens were copied for
+        self._rows: list[int] | None = None  # those that `_forced` has
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         return self.masked(scores, range(len(self._references)), input_ids[:, -1].tolist() if self._step else None)
 
     def masked(self, scores: torch.Tensor, rows: Sequence[int], tokens: Sequence[int] | None) -> torch.Tensor:
         """As `GrammarProcessor.masked`."""
+        if self._rows is None:
+            self._references = _on_device(self._references, scores.device)
         if list(rows) != self._rows:
+            # Chosen on the GPU: on the host, torch would do it by threads that for some milliseconds after it wait at full
+            # speed, on the cores that a grammar's masks need.
             self._rows = list(rows)
-            forced = self._references[self._rows]
-            # From pinned memory, whose copy does not wait for what the GPU has to do yet.
-            self._forced = (forced.pin_memory() if scores.is_cuda else forced).to(scores.device, non_blocking=True)
+            self._forced = self._references[_on_device(torch.tensor(self._rows), scores.device)]
         column = min(self._step, self._references.shape[1] - 1)
         self._step += 1
         scores = scores.scatter(1, self._forced[:, column : column + 1], 1e4)
@@ -50,6 +52,11 @@ class ForcedConstraint:
         grammars = repeat(None) if self._constraint is None else self._constraint.processors(batches)
         forced = zip(batches, grammars)  # noqa: B905 (repeat has no end)
         return (Forced([self._references[sentence] for sentence in sentences], grammar) for sentences, grammar in forced)
+
+
+def _on_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """From pinned memory, whose copy does not wait for what the GPU has to do yet."""
+    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
 
 def reference_tokens(encoder: PromptEncoder, rows: Sequence[Mapping[str, str]]) -> dict[str, list[int]]:
