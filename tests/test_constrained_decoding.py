@@ -1,3 +1,5 @@
+import os
+import runpy
 from concurrent.futures import CancelledError
 from itertools import pairwise
 
@@ -5,6 +7,7 @@ import pytest
 import torch
 from decoding_settings import decoding_settings
 
+from viggo_pipe import constrained_decoding
 from viggo_pipe.constrained_decoding import Constraint, _stream_beside
 from viggo_pipe.errors import InputError
 from viggo_pipe.generation import Generation
@@ -171,6 +174,15 @@ def test_on_a_cpu_no_other_device_is_asked(tiny_parts, constraint, monkeypatch):
     sentences = [row["sentence"] for row in ROWS["test"]]
     scores = torch.zeros((len(sentences), tiny_parts[0].config.vocab_size))
     assert next(constraint.processors([sentences])).masked(scores, range(len(sentences)), None).isinf().any()
+
+
+@pytest.mark.parametrize(("asked", "found"), [(None, "0"), ("1", "1")])
+def test_no_stack_is_written_down_for_an_error_unless_it_is_asked_for(monkeypatch, asked, found):
+    monkeypatch.setenv("RUST_LIB_BACKTRACE", asked or "")
+    if asked is None:
+        monkeypatch.delenv("RUST_LIB_BACKTRACE")
+    runpy.run_path(constrained_decoding.__file__)
+    assert os.environ["RUST_LIB_BACKTRACE"] == found
 
 
 def test_references_that_no_answer_can_match_are_found(constraint):

@@ -19,6 +19,10 @@ from viggo_pipe.errors import InputError
 from viggo_pipe.grammar import answer_grammar
 from viggo_pipe.lexicon import Lexicon
 
+# At each answer's end, llguidance makes an error that nobody sees. With RUST_BACKTRACE=1, as Rust's developers have it, it would
+# first write down the stack for it, one thread at a time: for half of the time that tokens are given to grammars.
+os.environ.setdefault("RUST_LIB_BACKTRACE", "0")
+
 _WORD, _BYTE = 32, 8  # bits of a mask's word
 _AT_ONCE = 8  # sentences whose grammars a thread writes, or compiles
 _AHEAD = 1024  # sentences whose grammars are ready before they are needed, at some 0.3 MiB each
