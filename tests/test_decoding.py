@@ -5,10 +5,11 @@ import copy
 import pytest
 import torch
 from transformers import GenerationConfig
+from transformers.cache_utils import StaticLayer
 
 from viggo_pipe.collation import pad
 from viggo_pipe.constrained_decoding import Constraint
-from viggo_pipe.decoding import GraphedDecoder
+from viggo_pipe.decoding import GraphedDecoder, _stacked
 from viggo_pipe.lexicon import Lexicon
 from viggo_pipe.sample import generate_sample
 from viggo_pipe.settings.dataset import SampleSettings
@@ -61,6 +62,22 @@ def test_the_model_attends_as_before_when_it_is_done(tiny_parts):
     batch = pad([encoder.prompt(SENTENCES[0])], tokenizer.pad_token_id, "left")
     GraphedDecoder(model, 1, 128, tokenizer.pad_token_id).decode(batch["input_ids"], batch["attention_mask"], 3, {2})
     assert model.config._attn_implementation == before
+
+
+def test_layers_of_a_shape_keep_their_tokens_in_one_tensor():
+    """In some models not all layers are of one shape."""
+    sizes = [4, 6, 4]
+    layers = [StaticLayer(max_cache_len=5) for _ in sizes]
+    given = [torch.rand((3, 2, 2, size)) for size in sizes]
+    for layer, states in zip(layers, given, strict=True):
+        layer.update(states, -states)
+    stacks = _stacked(layers, "keys")
+    assert [stack.shape for stack in stacks] == [(2, 3, 2, 5, 4), (1, 3, 2, 5, 6)]
+    assert torch.equal(stacks[0][1][:, :, :2], given[2])
+    for layer, states in zip(layers, given, strict=True):
+        layer.update(states, -states)
+    assert torch.equal(stacks[0][1][:, :, 2:4], given[2])
+    assert torch.equal(stacks[1][0][:, :, 2:4], given[1])
 
 
 def _until(row, ends):

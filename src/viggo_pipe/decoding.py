@@ -107,6 +107,8 @@ class _Step:
         self._scores: torch.Tensor | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
         self._forward()  # the cache's buffers are made at its first use
+        self._kept = _stacked(layers, "keys") + _stacked(layers, "values")
+        self._lengths = _stacked(layers, "cumulative_length")
         if device.type == "cuda":
             self._record()
 
@@ -148,11 +150,10 @@ class _Step:
         self._mask.fill_(self._hidden)
         for mine, its in ((self._mask, other._mask), (self._positions, other._positions)):
             mine[: len(places)] = its[places]
-        self._column.copy_(other._column)
-        for mine, its in zip(self._cache.layers, other._cache.layers, strict=True):
-            mine.keys[: len(places)] = its.keys[places]
-            mine.values[: len(places)] = its.values[places]
-            mine.cumulative_length.copy_(its.cumulative_length)
+        for mine, its in zip(self._kept, other._kept, strict=True):
+            torch.index_select(its, 1, places, out=mine[:, : len(places)])
+        for mine, its in zip([self._column, *self._lengths], [other._column, *other._lengths], strict=True):
+            mine.copy_(its)
         return self
 
     def _forward(self) -> None:
@@ -178,6 +179,22 @@ class _Step:
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
             self._forward()
+
+
+def _stacked(layers: Sequence[StaticLayer], name: str) -> list[torch.Tensor]:
+    """The buffers of that name of all layers, which become views of one tensor, (layers, *shape), for each shape that they have.
+
+    One copy of it is one launch, and not one for every layer.
+    """
+    by_shape: dict[torch.Size, list[StaticLayer]] = {}
+    for layer in layers:
+        by_shape.setdefault(getattr(layer, name).shape, []).append(layer)
+    stacks = []
+    for alike in by_shape.values():
+        stacks.append(torch.stack([getattr(layer, name) for layer in alike]))
+        for layer, buffer in zip(alike, stacks[-1], strict=True):
+            setattr(layer, name, buffer)
+    return stacks
 
 
 def _copying(tokens: torch.Tensor) -> Callable[[], list[int]]:
