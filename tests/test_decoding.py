@@ -9,7 +9,7 @@ from transformers.cache_utils import StaticLayer
 
 from viggo_pipe.collation import pad
 from viggo_pipe.constrained_decoding import Constraint
-from viggo_pipe.decoding import GraphedDecoder, _stacked
+from viggo_pipe.decoding import GraphedDecoder, _stack_buffers
 from viggo_pipe.lexicon import Lexicon
 from viggo_pipe.sample import generate_sample
 from viggo_pipe.settings.dataset import SampleSettings
@@ -64,20 +64,20 @@ def test_the_model_attends_as_before_when_it_is_done(tiny_parts):
     assert model.config._attn_implementation == before
 
 
-def test_layers_of_a_shape_keep_their_tokens_in_one_tensor():
+def test_layers_alike_keep_their_tokens_in_one_tensor():
     """In some models not all layers are of one shape."""
-    sizes = [4, 6, 4]
-    layers = [StaticLayer(max_cache_len=5) for _ in sizes]
-    given = [torch.rand((3, 2, 2, size)) for size in sizes]
+    layers = [StaticLayer(max_cache_len=5) for _ in range(4)]
+    given = [torch.rand((3, 2, 2, size)) for size in (4, 6, 4)] + [torch.rand((3, 2, 2, 4), dtype=torch.float16)]
     for layer, states in zip(layers, given, strict=True):
         layer.update(states, -states)
-    stacks = _stacked(layers, "keys")
-    assert [stack.shape for stack in stacks] == [(2, 3, 2, 5, 4), (1, 3, 2, 5, 6)]
+    stacks = _stack_buffers(layers, "keys")
+    assert [stack.shape for stack in stacks] == [(2, 3, 2, 5, 4), (1, 3, 2, 5, 6), (1, 3, 2, 5, 4)]
     assert torch.equal(stacks[0][1][:, :, :2], given[2])
     for layer, states in zip(layers, given, strict=True):
         layer.update(states, -states)
     assert torch.equal(stacks[0][1][:, :, 2:4], given[2])
     assert torch.equal(stacks[1][0][:, :, 2:4], given[1])
+    assert torch.equal(stacks[2][0][:, :, 2:4], given[3])
 
 
 def _until(row, ends):

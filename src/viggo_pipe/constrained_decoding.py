@@ -20,7 +20,7 @@ from viggo_pipe.grammar import answer_grammar
 from viggo_pipe.lexicon import Lexicon
 
 # At each answer's end llguidance makes an error that it drops. With RUST_BACKTRACE=1 the stack is written down for it, one thread
-# at a time: on 16 threads nearly half of the time that it takes to give grammars their tokens.
+# at a time: on 12 threads nearly half of the time that it takes to give grammars their tokens. Rust reads this once, at an error.
 os.environ.setdefault("RUST_LIB_BACKTRACE", "0")
 
 _WORD, _BYTE = 32, 8  # bits of a mask's word

@@ -107,8 +107,8 @@ class _Step:
         self._scores: torch.Tensor | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
         self._forward()  # the cache's buffers are made at its first use
-        self._kept = _stacked(layers, "keys") + _stacked(layers, "values")
-        self._lengths = _stacked(layers, "cumulative_length")
+        self._states = _stack_buffers(layers, "keys") + _stack_buffers(layers, "values")
+        self._lengths = _stack_buffers(layers, "cumulative_length")
         if device.type == "cuda":
             self._record()
 
@@ -150,7 +150,7 @@ class _Step:
         self._mask.fill_(self._hidden)
         for mine, its in ((self._mask, other._mask), (self._positions, other._positions)):
             mine[: len(places)] = its[places]
-        for mine, its in zip(self._kept, other._kept, strict=True):
+        for mine, its in zip(self._states, other._states, strict=True):
             torch.index_select(its, 1, places, out=mine[:, : len(places)])
         for mine, its in zip([self._column, *self._lengths], [other._column, *other._lengths], strict=True):
             mine.copy_(its)
@@ -181,18 +181,19 @@ class _Step:
             self._forward()
 
 
-def _stacked(layers: Sequence[StaticLayer], name: str) -> list[torch.Tensor]:
-    """The buffers of that name of all layers, which become views of one tensor, (layers, *shape), for each shape that they have.
+def _stack_buffers(layers: Sequence[StaticLayer], name: str) -> list[torch.Tensor]:
+    """Make the layers' buffers of that name views of one tensor, (layers, *shape), for each shape and type that they have.
 
     One copy of it is one launch, and not one for every layer.
     """
-    by_shape: dict[torch.Size, list[StaticLayer]] = {}
+    alike: dict[tuple[torch.Size, torch.dtype], list[StaticLayer]] = {}
     for layer in layers:
-        by_shape.setdefault(getattr(layer, name).shape, []).append(layer)
+        buffer = getattr(layer, name)
+        alike.setdefault((buffer.shape, buffer.dtype), []).append(layer)
     stacks = []
-    for alike in by_shape.values():
-        stacks.append(torch.stack([getattr(layer, name) for layer in alike]))
-        for layer, buffer in zip(alike, stacks[-1], strict=True):
+    for some in alike.values():
+        stacks.append(torch.stack([getattr(layer, name) for layer in some]))
+        for layer, buffer in zip(some, stacks[-1], strict=True):
             setattr(layer, name, buffer)
     return stacks
 
