@@ -25,12 +25,12 @@ class Forced(LogitsProcessor):
     def masked(self, scores: torch.Tensor, rows: Sequence[int], tokens: Sequence[int] | None) -> torch.Tensor:
         """As `GrammarProcessor.masked`."""
         if self._rows is None:
-            self._references = _on_device(self._references, scores.device)
+            self._references = _moved(self._references, scores.device)
         if list(rows) != self._rows:
-            # Chosen on the GPU: on the host, torch would do it by threads that for some milliseconds after it wait at full
-            # speed, on the cores that a grammar's masks need.
+            # Indexed on the GPU: on the host torch does it by threads that for some milliseconds after it wait at full speed,
+            # on the cores that a grammar's masks need.
             self._rows = list(rows)
-            self._forced = self._references[_on_device(torch.tensor(self._rows), scores.device)]
+            self._forced = self._references[_moved(torch.tensor(self._rows), scores.device)]
         column = min(self._step, self._references.shape[1] - 1)
         self._step += 1
         scores = scores.scatter(1, self._forced[:, column : column + 1], 1e4)
@@ -54,8 +54,8 @@ class ForcedConstraint:
         return (Forced([self._references[sentence] for sentence in sentences], grammar) for sentences, grammar in forced)
 
 
-def _on_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """From pinned memory, whose copy does not wait for what the GPU has to do yet."""
+def _moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """`tensor` on `device`: from pinned memory, whose copy does not wait for what the GPU has to do yet."""
     return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
 
