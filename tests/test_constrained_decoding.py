@@ -1,3 +1,4 @@
+import json
 import os
 import runpy
 from concurrent.futures import CancelledError
@@ -6,6 +7,8 @@ from itertools import pairwise
 import pytest
 import torch
 from decoding_settings import decoding_settings
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
 
 from viggo_pipe import constrained_decoding
 from viggo_pipe.constrained_decoding import Constraint, _stream_beside
@@ -77,6 +80,31 @@ def answered(tiny_parts, constraint, sentence: str, answer: str) -> str:
 
 def test_a_text_of_the_same_words_has_answers(tiny_parts, constraint):
     assert answered(tiny_parts, constraint, "the " * 4000, "inform(name[the the the])") == "inform(name[the the the])"
+
+
+def test_what_the_tokenizer_cannot_write_is_in_no_answer(tiny_parts):
+    """SmolLM2's has no token for some control characters: an answer that copied what stands before one came to a dead end."""
+    lacking = "\x13"
+    states = json.loads(tiny_parts[1].backend_tokenizer.to_str())
+    vocabulary = states["model"]["vocab"]
+    vocabulary["never written"] = vocabulary.pop(chr(256 + ord(lacking)))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(states)), eos_token="</s>")
+    constraint = Constraint(tokenizer, Lexicon([]))
+    sentence = f"Portal{lacking}Knights {lacking} is good."
+    answers = [f"inform(name[{name}])" for name in ("Portal Knights", "Knights   is", "PortalKnights", "Portal ")]
+    assert constraint.refused([sentence] * 4, answers) == [2, 3]
+
+
+@pytest.mark.parametrize("more", [-8, 5, 12, 44, 640])
+def test_scores_of_tokens_that_the_tokenizer_does_not_have_are_refused(tiny_parts, constraint, more):
+    """Models are often given more rows of embeddings than there are tokens."""
+    sentences = [row["sentence"] for row in ROWS["test"]]
+    size, split = len(tiny_parts[1]), constraint._vocabulary.tokenize_str
+    answers = [split(row["meaning_representation"]) for row in ROWS["test"]]
+    usual, other = (next(constraint.processors([sentences])) for _ in range(2))
+    expected, found = masked(usual, size, answers, range(3)), masked(other, size + more, answers, range(3))
+    assert torch.equal(found[..., :size], expected[..., : size + more])
+    assert found[..., size:].isinf().all()
 
 
 @pytest.mark.parametrize("words", [2500, 4000])  # it gives up at a mask, and at a token

@@ -4,12 +4,13 @@ import copy
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import GenerationConfig
 from transformers.cache_utils import StaticLayer
 
 from viggo_pipe.collation import pad
 from viggo_pipe.constrained_decoding import Constraint
-from viggo_pipe.decoding import GraphedDecoder, _stack_buffers
+from viggo_pipe.decoding import GraphedDecoder, _grouped_attention, _stack_buffers, can_decode
 from viggo_pipe.lexicon import Lexicon
 from viggo_pipe.sample import generate_sample
 from viggo_pipe.settings.dataset import SampleSettings
@@ -62,6 +63,39 @@ def test_the_model_attends_as_before_when_it_is_done(tiny_parts):
     batch = pad([encoder.prompt(SENTENCES[0])], tokenizer.pad_token_id, "left")
     GraphedDecoder(model, 1, 128, tokenizer.pad_token_id).decode(batch["input_ids"], batch["attention_mask"], 3, {2})
     assert model.config._attn_implementation == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, True),
+        ({"sliding_window": None}, True),
+        ({"sliding_window": 300}, True),
+        ({"sliding_window": 299}, False),
+        ({"layer_types": ["full_attention", "sliding_attention"], "sliding_window": 299}, False),
+        ({"layer_types": ["full_attention", "linear_attention"]}, False),
+        ({"_attn_implementation": "eager"}, False),
+    ],
+)
+def test_models_that_attend_in_another_way_are_left_to_transformers(tiny_parts, settings, expected):
+    model = copy.copy(tiny_parts[0])
+    model.config = copy.deepcopy(model.config)
+    for name, value in settings.items():
+        setattr(model.config, name, value)
+    assert can_decode(model, 300) is expected
+    assert can_decode(get_peft_model(copy.deepcopy(model), LoraConfig(target_modules=["q_proj"])), 300) is expected
+
+
+@pytest.mark.parametrize("tokens", [1, 3])
+def test_values_can_be_narrower_than_keys(tokens):
+    query, keys, values = torch.rand((2, 4, tokens, 6)), torch.rand((2, 2, 5, 6)), torch.rand((2, 2, 5, 3))
+    mask = torch.zeros((2, 1, tokens, 5))
+    module = torch.nn.Module()
+    module.num_key_value_groups = 2
+    found, _ = _grouped_attention(module, query, keys, values, mask, scaling=0.5)
+    repeated = (one.repeat_interleave(2, 1) for one in (keys, values))
+    expected = torch.nn.functional.scaled_dot_product_attention(query, *repeated, mask, scale=0.5)
+    torch.testing.assert_close(found, expected.transpose(1, 2))
 
 
 def test_layers_alike_keep_their_tokens_in_one_tensor():

@@ -13,6 +13,7 @@ import llguidance.hf
 import llguidance.torch
 import torch
 from llguidance import LLExecutor, LLMatcher
+from torch.nn import functional
 from transformers import LogitsProcessor, PreTrainedTokenizerBase
 
 from viggo_pipe.errors import InputError
@@ -59,6 +60,7 @@ class Constraint:
         self._writer = ThreadPoolExecutor(1)
         self._compilers = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2))  # the other cores fill masks meanwhile
         self._eos_token_id = tokenizer.eos_token_id
+        self._has_tokens: dict[str, bool] = {}  # by character
         # What can end an answer that ran out of tokens, behind a whole slot and behind a whole value.
         self._endings = [[*self._vocabulary.tokenize_str(text), self._eos_token_id] for text in ("", ")", "])")]
 
@@ -101,14 +103,26 @@ class Constraint:
 
     def _processor(self, sentences: Sequence[str], repeatable: bool) -> "GrammarProcessor":
         get_matchers = partial(_taken_out, self._compiling(sentences))
-        return GrammarProcessor(sentences, get_matchers, self._executor, self._endings, self._eos_token_id, repeatable)
+        size = self._vocabulary.vocab_size
+        return GrammarProcessor(sentences, get_matchers, self._executor, size, self._endings, self._eos_token_id, repeatable)
 
     def _compiling(self, sentences: Sequence[str]) -> list[Future[list[LLMatcher]]]:
         some = [sentences[start : start + _AT_ONCE] for start in range(0, len(sentences), _AT_ONCE)]
         return [self._compilers.submit(self._matchers, few, self._writer.submit(self._grammars, few)) for few in some]
 
     def _grammars(self, sentences: Sequence[str]) -> list[str]:
+        sentences = list(map(self._writable, sentences))
         return list(map(answer_grammar, sentences, self._lexicon.resembling(sentences)))
+
+    def _writable(self, sentence: str) -> str:
+        """The sentence, with a space for each character that the model has no tokens for.
+
+        A byte-level vocabulary can lack some control characters: an answer that came to one could not go on.
+        """
+        for character in set(sentence) - self._has_tokens.keys():
+            tokens = self._vocabulary.tokenize_str(character)
+            self._has_tokens[character] = self._vocabulary.decode_bytes(tokens).endswith(character.encode())
+        return "".join(one if self._has_tokens[one] else " " for one in sentence)
 
     def _matchers(self, sentences: Sequence[str], grammars: Future[list[str]]) -> list[LLMatcher]:
         matchers = [LLMatcher(self._vocabulary, grammar) for grammar in grammars.result()]
@@ -138,6 +152,7 @@ class GrammarProcessor(LogitsProcessor):
     Args:
         sentences: of the rows.
         get_matchers: called once, at the first step, for the rows' compiled grammars.
+        vocabulary_size: of the tokenizer, in tokens; models can have scores for more of them, which are refused, or for less.
         endings: what can end an answer that ran out of tokens.
         repeatable: the rows can be generated `again`.
     """
@@ -147,12 +162,14 @@ class GrammarProcessor(LogitsProcessor):
         sentences: Sequence[str],
         get_matchers: Callable[[], list[LLMatcher]],
         executor: LLExecutor,
+        vocabulary_size: int,
         endings: Sequence[Sequence[int]],
         eos_token_id: int,
         repeatable: bool = False,
     ):
         self._sentences, self._get_matchers, self._repeatable = sentences, get_matchers, repeatable
-        self._executor, self._endings, self._eos_token_id = executor, endings, eos_token_id
+        self._executor, self._vocabulary_size = executor, vocabulary_size
+        self._endings, self._eos_token_id = endings, eos_token_id
         self._running: dict[int, LLMatcher] | None = None  # by row; None before the first step
         self._ended: list[LLMatcher] = []  # of rows that have ended, to be freed
         self._unused: list[LLMatcher] = []  # by row, for `again`
@@ -175,7 +192,7 @@ class GrammarProcessor(LogitsProcessor):
             self._running = dict(enumerate(self._get_matchers()))
             if self._repeatable:
                 self._unused = [matcher.deep_copy() for matcher in self._running.values()]
-            words = -(-scores.shape[1] // _WORD)
+            words = -(-self._vocabulary_size // _WORD)
             # Pinned, so that nothing waits for its copy to the GPU; written again once a step's tokens have come from there.
             self._masks = torch.empty((len(self._running), words), dtype=torch.int32, pin_memory=scores.is_cuda)
             self._stream = _stream_beside(scores.device) if scores.is_cuda else None
@@ -193,7 +210,9 @@ class GrammarProcessor(LogitsProcessor):
             masks = masks.to(scores.device, non_blocking=True)
             # A token has a bit, the lowest first. By bytes, of which a word's lowest is the first on every machine that CUDA
             # runs on, and not by words: that is a quarter of the bytes to write.
-            refused = (masks.view(torch.uint8).unsqueeze(-1) & self._bits == 0).flatten(1)[:, : scores.shape[1]]
+            refused = (masks.view(torch.uint8).unsqueeze(-1) & self._bits == 0).flatten(1)
+            if refused.shape[1] != scores.shape[1]:  # a negative number of columns is taken away
+                refused = functional.pad(refused, (0, scores.shape[1] - refused.shape[1]), value=True)
         if self._stream is not None:
             current = torch.cuda.current_stream(scores.device)
             current.wait_stream(self._stream)
@@ -220,6 +239,7 @@ class GrammarProcessor(LogitsProcessor):
             [self._sentences[row] for row in rows],
             lambda: [self._unused[row].deep_copy() for row in rows],
             self._executor,
+            self._vocabulary_size,
             self._endings,
             self._eos_token_id,
         )

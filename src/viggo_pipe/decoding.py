@@ -16,6 +16,18 @@ _FEWEST_ROWS = 8  # below, a step takes no less time
 _WARM_UPS = 2
 
 
+def can_decode(model: PreTrainedModel, length: int) -> bool:
+    """Whether `GraphedDecoder` gives what transformers' `generate` would, over `length` tokens.
+
+    Not where a model has attention of another kind than `torch.nn.functional.scaled_dot_product_attention`, or something else
+    in its place, or a layer sees no more than a shorter window.
+    """
+    config = _base(model).config
+    window = getattr(config, "sliding_window", None)
+    kinds = set(getattr(config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
+    return config._attn_implementation == "sdpa" and not kinds and (window is None or window >= length)
+
+
 class GraphedDecoder:
     """Decodes batches of at most `batch_size` prompts, of at most `length` tokens with their answers.
 
@@ -230,7 +242,7 @@ def _grouped_attention(
         return sdpa_attention_forward(module, query, key, value, attention_mask, **others)
     grouped = query.reshape(rows, key.shape[1], -1, size)
     seen = functional.scaled_dot_product_attention(grouped, key, value, attention_mask, scale=others["scaling"])
-    return seen.reshape(rows, 1, heads, size), None
+    return seen.reshape(rows, 1, heads, -1), None
 
 
 _GROUPED = "viggo_grouped"
@@ -239,10 +251,14 @@ AttentionInterface.register(_GROUPED, _grouped_attention)
 
 @contextmanager
 def _attention(model: PreTrainedModel) -> Iterator[None]:
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base = _base(model)
     usual = base.config._attn_implementation
     base.set_attn_implementation(_GROUPED)
     try:
         yield
     finally:
         base.set_attn_implementation(usual)
+
+
+def _base(model: PreTrainedModel) -> PreTrainedModel:
+    return model.get_base_model() if hasattr(model, "get_base_model") else model

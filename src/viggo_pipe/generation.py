@@ -11,7 +11,7 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 from viggo_pipe.alternatives import likeliest_answers
 from viggo_pipe.collation import pad, padded_length
 from viggo_pipe.constrained_decoding import Constraint, RowProcessor
-from viggo_pipe.decoding import GraphedDecoder
+from viggo_pipe.decoding import GraphedDecoder, can_decode
 from viggo_pipe.errors import InputError
 from viggo_pipe.prompt import PromptEncoder
 from viggo_pipe.settings.generate import GenerateSettings
@@ -86,7 +86,7 @@ class Generation:
             if most is not None and len(prompt) + new > most:
                 raise InputError(
                     f"the sentence {sentence[:60]!r}... has {len(prompt):,} tokens with its prompt: with generate.max_new_tokens "
-                    f"{new} that is over the {most:,} that the model takes; shorten it"
+                    f"{new:,} that is over the {most:,} that the model takes; shorten the sentence, or lower that setting"
                 )
 
 
@@ -106,12 +106,13 @@ def _decoder(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ends: list[int], settings: GenerateSettings, longest: int
 ) -> _Decode:
     """What decodes a batch of prompts, of at most `longest` tokens, that are padded on the left."""
-    if settings.cuda_graph and model.device.type == "cuda":
-        rows, length = settings.batch_size, padded_length(longest) + settings.max_new_tokens
-        graphed = GraphedDecoder(model, rows, length, tokenizer.pad_token_id)
-        return lambda ids, mask, grammar: graphed.decode(ids, mask, settings.max_new_tokens, ends, grammar)
     if settings.cuda_graph:
-        print("generate.cuda_graph: steps are not recorded, for there is no CUDA GPU here", file=sys.stderr, flush=True)
+        length, is_on_gpu = padded_length(longest) + settings.max_new_tokens, model.device.type == "cuda"
+        if is_on_gpu and can_decode(model, length):
+            graphed = GraphedDecoder(model, settings.batch_size, length, tokenizer.pad_token_id)
+            return lambda ids, mask, grammar: graphed.decode(ids, mask, settings.max_new_tokens, ends, grammar)
+        reason = "this model attends in a way of its own" if is_on_gpu else "there is no CUDA GPU here"
+        print(f"generate.cuda_graph: steps are not recorded, for {reason}", file=sys.stderr, flush=True)
     config = GenerationConfig(
         do_sample=False,
         max_new_tokens=settings.max_new_tokens,

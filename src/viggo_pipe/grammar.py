@@ -13,7 +13,7 @@ _ASKS_FOR_A_VALUE = "request_attribute"  # the one act with an empty value
 _PROPER_NAMES = ("name", "developer")
 # White space, and behind it a word or a run of other signs; nothing where there is a bracket, over which no value runs.
 _PART = re.compile(r"(\s*)(?:(\w+|[^\w\s\[\]]+)|[\[\]])")
-_LINE_ENDS = frozenset("\r\n")
+_LINE_ENDS = frozenset("\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029")  # those of str.splitlines, which an answer is cut at
 _MOST_ALIKE = 100  # times that a sentence has the same word
 _KEPT = 1024  # rules that sentences which mention the same have in common
 
@@ -73,7 +73,8 @@ def _words(name: str, sentence: str) -> list[str]:
     """
     parts = _PART.findall(sentence)
     if max(Counter(word for _, word in parts if word).values(), default=0) > _MOST_ALIKE:
-        return [f"{name}: " + r"/[^\s\[\]]([^\[\]\r\n]*[^\s\[\]])?/ & %regex " + json.dumps({"substring_words": sentence})]
+        within = r"[^\[\]" + "".join(f"\\u{ord(end):04x}" for end in sorted(_LINE_ENDS)) + "]"
+        return [f"{name}: " + rf"/[^\s\[\]]({within}*[^\s\[\]])?/ & %regex " + json.dumps({"substring_words": sentence})]
     starts, rules = [], []
     following = ""  # what a word can go on with: they are gone through from the last one back
     for place, (gap, word) in reversed([*enumerate(parts)]):
