@@ -89,13 +89,15 @@ def test_what_the_tokenizer_cannot_write_is_in_no_answer(tiny_parts):
     vocabulary = states["model"]["vocab"]
     vocabulary["never written"] = vocabulary.pop(chr(256 + ord(lacking)))
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(states)), eos_token="</s>")
-    constraint = Constraint(tokenizer, Lexicon([]))
+    constraint = Constraint(tokenizer, Lexicon([f"inform(name[Sonic the{lacking}Hedgehog])", "inform(name[Sonic Mania])"]))
+    known, unknown = constraint._grammars(["Sonik Mania is good.", "Sonik the Hedgehog is good."])
+    assert "Sonic Mania" in known and "Sonic" not in unknown
     sentence = f"Portal{lacking}Knights {lacking} is good."
     answers = [f"inform(name[{name}])" for name in ("Portal Knights", "Knights   is", "PortalKnights", "Portal ")]
     assert constraint.refused([sentence] * 4, answers) == [2, 3]
 
 
-@pytest.mark.parametrize("more", [-8, 5, 12, 44, 640])
+@pytest.mark.parametrize("more", [-8, 44, 640])
 def test_scores_of_tokens_that_the_tokenizer_does_not_have_are_refused(tiny_parts, constraint, more):
     """Models are often given more rows of embeddings than there are tokens."""
     sentences = [row["sentence"] for row in ROWS["test"]]

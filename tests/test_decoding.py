@@ -72,6 +72,8 @@ def test_the_model_attends_as_before_when_it_is_done(tiny_parts):
         ({"sliding_window": None}, True),
         ({"sliding_window": 300}, True),
         ({"sliding_window": 299}, False),
+        ({"sliding_window": 0}, True),
+        ({"layer_types": ["full_attention"] * 2, "sliding_window": 299}, True),
         ({"layer_types": ["full_attention", "sliding_attention"], "sliding_window": 299}, False),
         ({"layer_types": ["full_attention", "linear_attention"]}, False),
         ({"_attn_implementation": "eager"}, False),

@@ -153,7 +153,8 @@ def test_a_value_is_a_run_of_words_as_they_stand(vocabulary, value, is_admitted,
 def test_no_value_goes_over_what_an_answer_is_cut_at(vocabulary, repeated):
     for end in filter(lambda sign: len(f"a{sign}b".splitlines()) > 1, map(chr, range(0x3000))):
         sentence = f"Portal{end}Knights is{chr(0x3000)}good" + " so" * repeated
-        assert not admits(vocabulary, f"inform(name[Portal{end}Knights])", sentence), ascii(end)
+        for value in (f"Portal{end}Knights", f"Portal{end}", f"{end}Knights", end):
+            assert not admits(vocabulary, f"inform(name[{value}])", sentence), ascii(value)
         assert admits(vocabulary, "inform(name[Portal])", sentence) and admits(vocabulary, "inform(name[Knights is])", sentence)
     assert admits(vocabulary, f"inform(name[is{chr(0x3000)}good])", sentence)
 

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache, partial
@@ -60,6 +60,8 @@ class Constraint:
         self._writer = ThreadPoolExecutor(1)
         self._compilers = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2))  # the other cores fill masks meanwhile
         self._eos_token_id = tokenizer.eos_token_id
+        single = [bytes([one]) for one in range(256)]
+        self._bytes = {one[0] for one in single if self._vocabulary.decode_bytes(self._vocabulary.tokenize_bytes(one)) == one}
         self._has_tokens: dict[str, bool] = {}  # by character
         # What can end an answer that ran out of tokens, behind a whole slot and behind a whole value.
         self._endings = [[*self._vocabulary.tokenize_str(text), self._eos_token_id] for text in ("", ")", "])")]
@@ -112,17 +114,23 @@ class Constraint:
 
     def _grammars(self, sentences: Sequence[str]) -> list[str]:
         sentences = list(map(self._writable, sentences))
-        return list(map(answer_grammar, sentences, self._lexicon.resembling(sentences)))
+        return list(map(answer_grammar, sentences, map(self._without_unwritable, self._lexicon.resembling(sentences))))
 
-    def _writable(self, sentence: str) -> str:
-        """The sentence, with a space for each character that the model has no tokens for.
+    def _writable(self, text: str) -> str:
+        """`text`, with a space for each character that the model has no tokens for.
 
         A byte-level vocabulary can lack some control characters: an answer that came to one could not go on.
         """
-        for character in set(sentence) - self._has_tokens.keys():
-            tokens = self._vocabulary.tokenize_str(character)
-            self._has_tokens[character] = self._vocabulary.decode_bytes(tokens).endswith(character.encode())
-        return "".join(one if self._has_tokens[one] else " " for one in sentence)
+        for character in set(text) - self._has_tokens.keys():
+            self._has_tokens[character] = self._bytes.issuperset(character.encode()) or self._is_token(character)
+        return "".join(one if self._has_tokens[one] else " " for one in text)
+
+    def _is_token(self, character: str) -> bool:
+        tokens = self._vocabulary.tokenize_str(character)
+        return self._vocabulary.decode_bytes(tokens).endswith(character.encode())  # behind a space, for SentencePiece's
+
+    def _without_unwritable(self, known: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+        return {attribute: [one for one in values if self._writable(one) == one] for attribute, values in known.items()}
 
     def _matchers(self, sentences: Sequence[str], grammars: Future[list[str]]) -> list[LLMatcher]:
         matchers = [LLMatcher(self._vocabulary, grammar) for grammar in grammars.result()]

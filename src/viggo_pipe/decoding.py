@@ -19,13 +19,14 @@ _WARM_UPS = 2
 def can_decode(model: PreTrainedModel, length: int) -> bool:
     """Whether `GraphedDecoder` gives what transformers' `generate` would, over `length` tokens.
 
-    Not where a model has attention of another kind than `torch.nn.functional.scaled_dot_product_attention`, or something else
-    in its place, or a layer sees no more than a shorter window.
+    Not where attention is another than torch's `scaled_dot_product_attention`, where a layer has something else in its place or
+    sees no more than a shorter window, or where the language model is a part of the model.
     """
     config = _base(model).config
-    window = getattr(config, "sliding_window", None)
-    kinds = set(getattr(config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
-    return config._attn_implementation == "sdpa" and not kinds and (window is None or window >= length)
+    kinds = set(getattr(config, "layer_types", None) or ["sliding_attention"])
+    window = getattr(config, "sliding_window", None) if "sliding_attention" in kinds else None
+    is_usual = config._attn_implementation == "sdpa" and kinds <= {"full_attention", "sliding_attention"}
+    return is_usual and config.get_text_config(decoder=True) is config and (not window or window >= length)
 
 
 class GraphedDecoder:

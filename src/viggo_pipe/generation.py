@@ -111,7 +111,7 @@ def _decoder(
         if is_on_gpu and can_decode(model, length):
             graphed = GraphedDecoder(model, settings.batch_size, length, tokenizer.pad_token_id)
             return lambda ids, mask, grammar: graphed.decode(ids, mask, settings.max_new_tokens, ends, grammar)
-        reason = "this model attends in a way of its own" if is_on_gpu else "there is no CUDA GPU here"
+        reason = f"this model's attention is not sdpa's over {length} tokens" if is_on_gpu else "there is no CUDA GPU here"
         print(f"generate.cuda_graph: steps are not recorded, for {reason}", file=sys.stderr, flush=True)
     config = GenerationConfig(
         do_sample=False,

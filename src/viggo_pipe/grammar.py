@@ -74,7 +74,8 @@ def _words(name: str, sentence: str) -> list[str]:
     parts = _PART.findall(sentence)
     if max(Counter(word for _, word in parts if word).values(), default=0) > _MOST_ALIKE:
         within = r"[^\[\]" + "".join(f"\\u{ord(end):04x}" for end in sorted(_LINE_ENDS)) + "]"
-        return [f"{name}: " + rf"/[^\s\[\]]({within}*[^\s\[\]])?/ & %regex " + json.dumps({"substring_words": sentence})]
+        end = r"[^\s\x1c-\x1f\[\]]"  # in Rust's eyes, the four are no white space
+        return [f"{name}: /{end}({within}*{end})?/ & %regex " + json.dumps({"substring_words": sentence})]
     starts, rules = [], []
     following = ""  # what a word can go on with: they are gone through from the last one back
     for place, (gap, word) in reversed([*enumerate(parts)]):
