@@ -1,7 +1,11 @@
+import copy
+from types import SimpleNamespace
+
 import pytest
 import torch
 from decoding_settings import decoding_settings
 
+from viggo_pipe import generation
 from viggo_pipe.collation import IGNORED, CausalCollator, pad
 from viggo_pipe.errors import InputError
 from viggo_pipe.generation import Generation
@@ -102,3 +106,16 @@ def test_generation_stops_at_eos_and_at_the_end_of_a_line(tiny_parts, monkeypatc
         settings = decoding_settings(constrain=False, max_new_tokens=20)
         assert Generation(encoder, ["Hm."], settings).run(model) == [expected]
         assert len(list(calls)) >= 20
+
+
+@pytest.mark.parametrize("window", [None, 8])
+def test_on_a_gpu_too_transformers_decodes_what_the_graphs_cannot(tiny_parts, monkeypatch, capsys, window):
+    made = []
+    monkeypatch.setattr(generation, "GraphedDecoder", lambda *given: made.append(given))
+    config = copy.deepcopy(tiny_parts[0].config)
+    config.sliding_window = window
+    model = SimpleNamespace(config=config, device=torch.device("cuda"))
+    generation._decoder(model, tiny_parts[1], [2], decoding_settings(cuda_graph=True, max_new_tokens=10), 20)
+    assert len(made) == (window is None)
+    said = "generate.cuda_graph: steps are not recorded, for this model's attention is not sdpa's over 34 tokens\n"
+    assert capsys.readouterr().err == ("" if window is None else said)

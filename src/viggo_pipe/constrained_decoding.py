@@ -60,8 +60,6 @@ class Constraint:
         self._writer = ThreadPoolExecutor(1)
         self._compilers = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2))  # the other cores fill masks meanwhile
         self._eos_token_id = tokenizer.eos_token_id
-        single = [bytes([one]) for one in range(256)]
-        self._bytes = {one[0] for one in single if self._vocabulary.decode_bytes(self._vocabulary.tokenize_bytes(one)) == one}
         self._has_tokens: dict[str, bool] = {}  # by character
         # What can end an answer that ran out of tokens, behind a whole slot and behind a whole value.
         self._endings = [[*self._vocabulary.tokenize_str(text), self._eos_token_id] for text in ("", ")", "])")]
@@ -122,12 +120,14 @@ class Constraint:
         A byte-level vocabulary can lack some control characters: an answer that came to one could not go on.
         """
         for character in set(text) - self._has_tokens.keys():
-            self._has_tokens[character] = self._bytes.issuperset(character.encode()) or self._is_token(character)
+            whole = character.encode()
+            # A tokenizer that writes another character in its place can have its bytes.
+            self._has_tokens[character] = self._gives_back(whole) or all(self._gives_back(bytes([one])) for one in whole)
         return "".join(one if self._has_tokens[one] else " " for one in text)
 
-    def _is_token(self, character: str) -> bool:
-        tokens = self._vocabulary.tokenize_str(character)
-        return self._vocabulary.decode_bytes(tokens).endswith(character.encode())  # behind a space, for SentencePiece's
+    def _gives_back(self, text: bytes) -> bool:
+        tokens = self._vocabulary.tokenize_bytes(text)
+        return self._vocabulary.decode_bytes(tokens).endswith(text)  # behind a space, for SentencePiece's
 
     def _without_unwritable(self, known: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
         return {attribute: [one for one in values if self._writable(one) == one] for attribute, values in known.items()}
@@ -218,8 +218,8 @@ class GrammarProcessor(LogitsProcessor):
             masks = masks.to(scores.device, non_blocking=True)
             # A token has a bit, the lowest first. By bytes, of which a word's lowest is the first on every machine that CUDA
             # runs on, and not by words: that is a quarter of the bytes to write.
-            refused = (masks.view(torch.uint8).unsqueeze(-1) & self._bits == 0).flatten(1)
-            if refused.shape[1] != scores.shape[1]:  # a negative number of columns is taken away
+            refused = (masks.view(torch.uint8).unsqueeze(-1) & self._bits == 0).flatten(1)[:, : scores.shape[1]]
+            if refused.shape[1] < scores.shape[1]:
                 refused = functional.pad(refused, (0, scores.shape[1] - refused.shape[1]), value=True)
         if self._stream is not None:
             current = torch.cuda.current_stream(scores.device)
