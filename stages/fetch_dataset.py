@@ -3,12 +3,14 @@
 python stages/fetch_dataset.py
 """
 
-import viggo_pipe.interrupt  # noqa: F401, I001 (before the imports that take seconds)
 import sys
+from pathlib import Path
 
-from viggo_pipe.dataset import fetch_dataset
-from viggo_pipe.params import load_params
-from viggo_pipe.stage import run_stage
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # this checkout's library, whatever is installed
+import viggo_pipe.core.signals  # noqa: F401 (before the imports that take seconds)
+from viggo_pipe.config.load import load_params
+from viggo_pipe.core.stage import run_stage
+from viggo_pipe.data.dataset import fetch_dataset
 
 
 def main() -> None:

@@ -3,14 +3,16 @@
 python stages/predict.py tuned
 """
 
-import viggo_pipe.interrupt  # noqa: F401, I001 (before the imports that take seconds)
 import argparse
 import sys
+from pathlib import Path
 
-from viggo_pipe.answering import answered
-from viggo_pipe.jsonl import ROW_FIELDS, read_jsonl, write_jsonl
-from viggo_pipe.params import load_params
-from viggo_pipe.stage import run_stage
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # this checkout's library, whatever is installed
+import viggo_pipe.core.signals  # noqa: F401 (before the imports that take seconds)
+from viggo_pipe.config.load import load_params
+from viggo_pipe.core.jsonl import ROW_FIELDS, read_jsonl, write_jsonl
+from viggo_pipe.core.stage import run_stage
+from viggo_pipe.decoding.predict import predicted_rows
 
 ADAPTER = "models/adapter"
 
@@ -18,7 +20,8 @@ ADAPTER = "models/adapter"
 def main(which: str) -> dict[str, float]:
     params = load_params("model", "quantize", "prompt", "generate")
     rows = list(read_jsonl(f"data/raw/{params.generate.split}.jsonl", ROW_FIELDS))
-    with answered(f"predict-{which}", rows, ADAPTER if which == "tuned" else None, params) as (predictions, figures):
+    adapter = ADAPTER if which == "tuned" else None
+    with predicted_rows(f"predict-{which}", rows, adapter, params) as (predictions, figures):
         write_jsonl(f"predictions/{which}.jsonl", predictions)
     return figures
 

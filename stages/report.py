@@ -3,15 +3,17 @@
 python stages/report.py
 """
 
-import viggo_pipe.interrupt  # noqa: F401, I001 (before the imports that take seconds)
 import sys
+from pathlib import Path
 
-from viggo_pipe.files import atomic_write
-from viggo_pipe.params import load_params
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # this checkout's library, whatever is installed
+import viggo_pipe.core.signals  # noqa: F401 (before the imports that take seconds)
+from viggo_pipe.config.load import load_params
+from viggo_pipe.core.files import atomic_write
+from viggo_pipe.core.stage import run_stage
 from viggo_pipe.report.data import read_report_data
 from viggo_pipe.report.model_card import render_model_card
-from viggo_pipe.report.page import render_page
-from viggo_pipe.stage import run_stage
+from viggo_pipe.report.render import render_page
 
 
 def main() -> None:
@@ -22,7 +24,9 @@ def main() -> None:
         with atomic_write(path) as file:
             file.write(content)
     wrong = sum(not example["tuned"]["exact"] for example in data.examples)
-    print(f"reports/index.html: {len(data.examples):,} examples, {wrong:,} of them still wrong ({data.provenance.name})")
+    print(
+        f"reports/index.html: {len(data.examples):,} examples, {wrong:,} still wrong ({data.provenance.name})"
+    )
 
 
 if __name__ == "__main__":

@@ -1,33 +1,53 @@
-"""Stages score@base and score@tuned: metrics of the predictions, and tables of them by attribute and by dialogue act.
+"""Stage score: metrics of all predictions, tables by attribute and dialogue act, and base against tuned.
 
-python stages/score.py tuned
+python stages/score.py
 """
 
-import viggo_pipe.interrupt  # noqa: F401, I001 (before the imports that take seconds)
-import argparse
 import sys
+from pathlib import Path
 
-from viggo_pipe.dvc_files import write_metrics, write_plot
-from viggo_pipe.params import load_params
-from viggo_pipe.stage import run_stage
-from viggo_pipe.tally import tally_predictions
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # this checkout's library, whatever is installed
+import viggo_pipe.core.signals  # noqa: F401 (before the imports that take seconds)
+from viggo_pipe.config.load import load_params
+from viggo_pipe.core.metrics_io import write_metrics, write_plot
+from viggo_pipe.core.stage import run_stage
+from viggo_pipe.evaluation.paired_test import compare_base_and_tuned
+from viggo_pipe.evaluation.viggo_metric import score_predictions
+
+ROBUSTNESS = Path("predictions/robustness")
+METRICS = (
+    "examples",
+    "exact_match",
+    "exact_match_low",
+    "exact_match_high",
+    "slot_f1",
+    "dialogue_act_accuracy",
+    "in_ontology",
+)
 
 
-def main(which: str) -> None:
-    # What ViggoMetric does, without importing evaluate, which takes longer than the scoring.
-    tally = tally_predictions(f"predictions/{which}.jsonl")
-    metrics = tally.metrics(load_params("score").score)
+def main() -> None:
+    settings = load_params("score").score
+    # All is scored before anything is written: bad predictions leave nothing behind.
+    scored = {which: score_predictions(f"predictions/{which}.jsonl", settings) for which in ("base", "tuned")}
+    robustness = {}
+    for path in sorted(ROBUSTNESS.glob("*.jsonl")):
+        _, metrics = score_predictions(path, settings)
+        robustness[path.stem] = {name: metrics[name] for name in METRICS}
+    comparison = compare_base_and_tuned("predictions/base.jsonl", "predictions/tuned.jsonl", settings)
 
-    write_metrics(f"metrics/{which}.json", metrics)
-    write_plot(f"plots/{which}/attributes.csv", tally.by_attribute())
-    write_plot(f"plots/{which}/by_dialogue_act.csv", tally.by_dialogue_act())
-    write_plot(f"plots/{which}/dialogue_acts.csv", tally.dialogue_acts())
-    for name, value in metrics.items():
-        print(f"{name:<24}{value:>8}")
+    for which, (counts, metrics) in scored.items():
+        write_metrics(f"metrics/{which}.json", metrics)
+        write_plot(f"plots/{which}/attributes.csv", counts.by_attribute())
+        write_plot(f"plots/{which}/by_dialogue_act.csv", counts.by_dialogue_act())
+        write_plot(f"plots/{which}/dialogue_acts.csv", counts.dialogue_acts())
+        print(f"{which}: exact match {metrics['exact_match']}, slot F1 {metrics['slot_f1']}")
+    for name, metrics in robustness.items():
+        print(f"{name}: exact match {metrics['exact_match']}")
+    write_metrics("metrics/robustness.json", robustness)
+    write_metrics("metrics/comparison.json", comparison)
+    print(f"tuned less base: {comparison['exact_match_difference']}, p = {comparison['mcnemar_p']}")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Score predictions/WHICH.jsonl.")
-    parser.add_argument("which", choices=("base", "tuned"))
-    which = parser.parse_args().which
-    sys.exit(run_stage(f"score-{which}", lambda: main(which)))
+    sys.exit(run_stage("score", main))

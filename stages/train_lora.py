@@ -1,59 +1,83 @@
-"""Stage train: a LoRA adapter on the quantized base model (QLoRA), in `train.processes` processes.
+"""Stage train: a LoRA adapter on the quantized base model (QLoRA), in `train.num_processes` processes.
 
 python stages/train_lora.py
 """
 
-import viggo_pipe.interrupt  # noqa: F401, I001 (before the imports that take seconds)
 import sys
+from pathlib import Path
+from typing import Any
 
-from viggo_pipe.adapter import save_adapter
-from viggo_pipe.base_model import find_base_model
-from viggo_pipe.determinism import deterministic_algorithms
-from viggo_pipe.distributed import first_on_each_machine, is_first, processes_to_start, resumable_together, together
-from viggo_pipe.divergence import keeping_last_good
-from viggo_pipe.dvc_files import write_metrics, write_plot
-from viggo_pipe.launcher import run_in_processes
-from viggo_pipe.lora import add_adapter, parameter_counts
-from viggo_pipe.model_loading import load_model
-from viggo_pipe.out_of_memory import TRAINING, naming_settings
-from viggo_pipe.params import load_params
-from viggo_pipe.resume import input_digest
-from viggo_pipe.sharding import make_shardable
-from viggo_pipe.soup import train_soup
-from viggo_pipe.tokenizer import load_tokenizer
-from viggo_pipe.tokens import read_tokens
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # this checkout's library, whatever is installed
+import viggo_pipe.core.signals  # noqa: F401, I001 (before the imports that take seconds)
 
+from viggo_pipe.models.adapter import save_adapter
+from viggo_pipe.models.base_model import find_base_model
+from viggo_pipe.training.determinism import deterministic_algorithms
+from viggo_pipe.training.distributed import (
+    broadcast_from_main,
+    local_main_process_first,
+    is_main_process,
+    processes_to_start,
+    shared_scratch,
+    process_group,
+)
+from viggo_pipe.training.divergence import keeping_last_good
+from viggo_pipe.core.metrics_io import write_metrics, write_plot
+from viggo_pipe.training.launch import run_in_processes
+from viggo_pipe.training.lora import add_adapter, parameter_counts
+from viggo_pipe.models.loading import load_model
+from viggo_pipe.models.oom import TRAINING, explain_out_of_memory
+from viggo_pipe.config.load import load_params
+from viggo_pipe.core.resume_digest import input_digest
+from viggo_pipe.training.fsdp import make_shardable
+from viggo_pipe.training.soup import train_soup
+from viggo_pipe.models.tokenizer import load_tokenizer
+from viggo_pipe.tokens.storage import open_tokens, unpack_tokens
+
+PACKAGES = ("core", "models", "tokens", "training")  # as dvc.yaml has them
 TOKENS = ("data/tokenized/train.parquet", "data/tokenized/validation.parquet")
 
 
-def main() -> dict[str, float]:
+def main() -> dict[str, str | float]:
     params = load_params("model", "quantize", "lora", "train")
-    digest = input_digest([params.model, params.quantize, params.lora, params.train], TOKENS)
-    deterministic = deterministic_algorithms(params.train.deterministic)
-    with deterministic, together(params.train), resumable_together("train", digest) as scratch:
-        train_tokens, validation_tokens = map(read_tokens, TOKENS)
-        with first_on_each_machine():
+    digest = input_digest(PACKAGES, [params.model, params.quantize, params.lora, params.train], TOKENS)
+    deterministic = deterministic_algorithms(params.train.full_determinism)
+    with deterministic, process_group(params.train), shared_scratch("train", digest) as scratch:
+        unpacked = broadcast_from_main(lambda: [unpack_tokens(path, scratch) for path in TOKENS])
+        train_tokens, validation_tokens = map(open_tokens, unpacked)
+        with local_main_process_first():
             base = find_base_model(params.model)
         model = load_model(base, params.quantize)
-        if params.train.sharding is not None:
+        if params.train.fsdp:
             make_shardable(model)
         model = add_adapter(model, params.lora, params.train)
         counts = parameter_counts(model)
-        print("parameters: {trainable_parameters:,} trainable of {total_parameters:,} ({trainable_percent} %)".format(**counts))
+        print(
+            f"parameters: {counts['trainable_parameters']:,} trainable of {counts['total_parameters']:,} "
+            f"({counts['trainable_percent']} %)"
+        )
 
-        pad_token_id = load_tokenizer(base).pad_token_id
+        pad_token_id: Any = load_tokenizer(base).pad_token_id
         prompt = train_tokens.prompt
-        with keeping_last_good(base, prompt), naming_settings(TRAINING):
-            result = train_soup(model, train_tokens, validation_tokens, pad_token_id, params.train, params.runtime, scratch)
-        if is_first():
+        with keeping_last_good(base, prompt), explain_out_of_memory(TRAINING):
+            result = train_soup(
+                model, train_tokens, validation_tokens, pad_token_id, params.train, params.runtime, scratch
+            )
+        if is_main_process():
             save_adapter(result.model, base, prompt, "models/adapter")
             write_plot("plots/loss.csv", result.losses)
-            write_metrics("metrics/model.json", counts if params.train.sharding else parameter_counts(result.model))
+            write_metrics(
+                "metrics/model.json", counts if params.train.fsdp else parameter_counts(result.model)
+            )
     print(
         f"models/adapter: trained on {result.tokens:,} tokens in {result.seconds:.0f} s, "
         f"validation loss {result.validation_loss:.4f}"
     )
-    return {"base": base.name, "training_seconds": result.seconds, "tokens_per_second": round(result.tokens / result.seconds, 1)}
+    return {
+        "base": base.name,
+        "training_seconds": result.seconds,
+        "tokens_per_second": round(result.tokens / result.seconds, 1),
+    }
 
 
 if __name__ == "__main__":

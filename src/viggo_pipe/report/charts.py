@@ -3,9 +3,26 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 WIDTH, HEIGHT = 640, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 10, 30
+
+
+class LossPoint(TypedDict):
+    """A row of plots/loss.csv: losses in nats a token; None where a step has none."""
+
+    step: float
+    train_loss: float | None
+    validation_loss: float | None
+
+
+class LengthBin(TypedDict):
+    """A row of plots/token_lengths.csv: a bin of a split's rows, named by its last length in tokens."""
+
+    split: str
+    tokens: int
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -27,7 +44,7 @@ class LineChart:
 
 @dataclass(frozen=True)
 class Histogram:
-    """Bars (x, y, width, height, label) in a drawing of WIDTH x HEIGHT units, and the place of a marked value."""
+    """Bars (x, y, width, height, label) in a drawing of WIDTH x HEIGHT units; `marked` is on its x axis."""
 
     bars: list[tuple[float, float, float, float, str]]
     marked: float
@@ -35,11 +52,14 @@ class Histogram:
     y_ticks: list[Tick]
 
 
-def loss_chart(losses: Sequence[dict[str, float | None]]) -> LineChart | None:
-    """Training and validation loss over optimizer steps, on a logarithmic scale; None where no loss is positive."""
+def loss_chart(losses: Sequence[LossPoint]) -> LineChart | None:
+    """Training and validation loss over optimizer steps, on a logarithmic scale.
+
+    None where no loss is positive.
+    """
     series = {
-        label: [(row["step"], row[column]) for row in losses if row[column]]
-        for column, label in (("train_loss", "training"), ("validation_loss", "validation"))
+        "training": [(row["step"], row["train_loss"]) for row in losses if row["train_loss"]],
+        "validation": [(row["step"], row["validation_loss"]) for row in losses if row["validation_loss"]],
     }
     values = [value for points in series.values() for _, value in points]
     if not values:
@@ -54,15 +74,18 @@ def loss_chart(losses: Sequence[dict[str, float | None]]) -> LineChart | None:
     return LineChart(
         lines={label: [place(*point) for point in points] for label, points in series.items() if points},
         x_ticks=[Tick(_across(step / last), f"{step:,}") for step in _round_steps(last)],
-        y_ticks=[Tick(_up((power - low) / (high - low)), f"{10.0**power:g}") for power in range(low, high + 1)],
+        y_ticks=[
+            Tick(_up((power - low) / (high - low)), f"{10.0**power:g}") for power in range(low, high + 1)
+        ],
     )
 
 
-def length_histogram(lengths: Sequence[dict[str, int | str]], split: str, max_length: int) -> Histogram:
-    """How many rows of `split` are how many tokens long, with max_length marked. A bin is named by its last length."""
+def length_histogram(lengths: Sequence[LengthBin], split: str, max_length: int) -> Histogram:
+    """How many rows of `split` are how many tokens long, with max_length marked."""
     bins = [(row["tokens"], row["rows"]) for row in lengths if row["split"] == split]
     step = bins[0][0]
-    most, last = max((rows for _, rows in bins), default=1) or 1, max(*(tokens for tokens, _ in bins), max_length)
+    most = max(rows for _, rows in bins) or 1
+    last = max(*(tokens for tokens, _ in bins), max_length)
     width = _across(step / last) - _across(0)
     bars = []
     for tokens, rows in bins:

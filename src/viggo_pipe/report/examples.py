@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TypedDict
 
-from viggo_pipe.meaning import MeaningError, Slot, parse
-from viggo_pipe.predictions import Prediction
-from viggo_pipe.scoring import Judgement, judge
+from viggo_pipe.evaluation.predictions import Prediction
+from viggo_pipe.evaluation.scoring import Judgement, judge
+from viggo_pipe.meaning.syntax import MeaningError, Slot, parse
 
 # A piece of text, and whether it differs from what it stands beside.
 Segment = tuple[str, bool]
@@ -33,13 +33,15 @@ class Example(TypedDict):
 
 
 def report_examples(pairs: Iterable[tuple[Prediction, Prediction]]) -> Iterator[tuple[Example, Judgement]]:
-    """Yield an example for each pair of the base and the tuned model's prediction, with the judgement of the tuned one.
+    """Yield an example for each pair of base and tuned prediction, with the judgement of the tuned one.
 
     Raises:
         InputError: a reference is not a meaning representation.
     """
     for base, tuned in pairs:
-        base_judgement, judgement = (judge(row.sentence, row.reference, row.prediction) for row in (base, tuned))
+        base_judgement, judgement = (
+            judge(row.sentence, row.reference, row.prediction) for row in (base, tuned)
+        )
         gold = parse(tuned.reference.strip())
         wrong_act = judgement.well_formed and not judgement.act_correct
         example = Example(
@@ -76,7 +78,7 @@ def _segments(text: str, differing: Iterable[Slot], act_differs: bool) -> list[S
             single = Slot(slot.attribute, value)
             differs = left[single] > 0
             left[single] -= differs
-            pieces.append((f"{', ' if number else ''}", False))
+            pieces.append((", " if number else "", False))
             pieces.append((value, differs))
         pieces.append(("]", False))
     pieces.append((")", False))

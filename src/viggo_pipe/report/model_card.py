@@ -2,19 +2,24 @@
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from viggo_pipe.config.settings.dataset import DatasetSettings
+from viggo_pipe.config.settings.model import ModelSettings
 from viggo_pipe.report.data import ReportData
-from viggo_pipe.report.environment import report_environment
-from viggo_pipe.settings.dataset import DatasetSettings
-from viggo_pipe.settings.model import ModelSettings
+from viggo_pipe.report.render import report_environment
 
 _TASK, _TASK_NAME = "text-generation", "Semantic parsing"
-_METRICS = (("exact_match", "Exact match"), ("slot_f1", "Slot F1"), ("dialogue_act_accuracy", "Dialogue act accuracy"))
+_METRICS = (
+    ("exact_match", "Exact match"),
+    ("slot_f1", "Slot F1"),
+    ("dialogue_act_accuracy", "Dialogue act accuracy"),
+)
 
 
 def render_model_card(data: ReportData, dataset: DatasetSettings, model: ModelSettings) -> str:
     """The card's text. Its figures are named after the data that they were measured on, and by no other name.
 
-    Metadata: https://huggingface.co/docs/hub/model-cards; `base_model` and `datasets` only name what stands on the Hub.
+    Metadata: https://huggingface.co/docs/hub/model-cards; `base_model` and `datasets` only name what stands
+    on the Hub.
     """
     tuned = data.metrics["tuned"]
     metadata = ModelCardData(
@@ -40,4 +45,6 @@ def render_model_card(data: ReportData, dataset: DatasetSettings, model: ModelSe
         ],
     )
     environment = report_environment(autoescape=False)
-    return environment.get_template("model_card.md").render(data=data, metadata=metadata.to_yaml(), dataset=dataset)
+    return environment.get_template("model_card.md").render(
+        data=data, metadata=metadata.to_yaml(), dataset=dataset
+    )

@@ -1,0 +1,1 @@
+"""Sentences that nobody wrote: training variants and robustness sets."""

@@ -1,0 +1,1 @@
+"""The command `viggo`. `viggo NAME` is the function `run` of the module NAME in here."""

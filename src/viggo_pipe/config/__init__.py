@@ -1,0 +1,1 @@
+"""params.yaml: its sections, profiles, and what is wrong with them in one line."""

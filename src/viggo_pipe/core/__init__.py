@@ -1,0 +1,1 @@
+"""What every stage stands on: errors, files, signals, resumption. Knows nothing of models or meanings."""

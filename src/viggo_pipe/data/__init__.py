@@ -1,0 +1,1 @@
+"""Where rows come from: the Hub, own files, or the synthetic sample."""

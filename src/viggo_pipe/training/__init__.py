@@ -1,0 +1,1 @@
+"""How the adapter is trained: the Trainer, packing, kernels, several processes."""

@@ -1,0 +1,126 @@
+"""What transformers' Trainer lacks for a resumption that ends with the same bytes."""
+
+import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset, RandomSampler, Sampler
+from transformers import Trainer
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_pt_utils import LengthGroupedSampler
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from viggo_pipe.core.checksums import is_complete
+from viggo_pipe.tokens.rows import TokenRows
+
+
+class ResumableTrainer(Trainer):
+    """A Trainer that draws each epoch's order of rows from the seed and the epoch, as accelerate's seedable
+    sampler does.
+
+    The Trainer's sampler by length draws it from the global state, which a resumption in a later epoch does
+    not have. It also reads every row to learn its length, which `TokenRows` knows.
+    """
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
+        if self.args.train_sampling_strategy != "group_by_length":
+            return super()._get_train_sampler(train_dataset)
+        rows: Any = self.train_dataset if train_dataset is None else train_dataset
+        size = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return SeededByEpoch(_by_length(rows, size), self)
+
+    def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler | None:
+        if self.args.train_sampling_strategy != "group_by_length":
+            return super()._get_eval_sampler(eval_dataset)
+        rows: Any = eval_dataset
+        sampler = _by_length(rows, self.args.eval_batch_size)
+        # Every evaluation in the same batches, by however many processes.
+        sampler.generator = _generator(self)
+        return sampler
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """None are counted: nobody reads the sum, for which all modules would be gone through after each
+        batch.
+        """
+        return 0
+
+
+class SeededByEpoch(Sampler):
+    """The order of `sampler`, which has a generator, drawn from the seed and the epoch that `trainer` is
+    in.
+    """
+
+    def __init__(self, sampler: RandomSampler | LengthGroupedSampler, trainer: Trainer):
+        self.sampler, self._trainer = sampler, trainer
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[int]:
+        epoch = int((self._trainer.state.epoch or 0) + 1e-6)  # within a resumed one it is a fraction
+        self.sampler.generator = _generator(self._trainer, epoch)
+        return iter(self.sampler)
+
+
+def _generator(trainer: Trainer, epoch: int = 0) -> torch.Generator:
+    seed = trainer.args.data_seed
+    assert seed is not None  # the arguments set it
+    return torch.Generator().manual_seed(seed + epoch)
+
+
+def _by_length(rows: TokenRows, batch_size: int) -> LengthGroupedSampler:
+    return LengthGroupedSampler(batch_size, lengths=rows.lengths.tolist())
+
+
+def checkpoint_folder(folder: str | Path, step: int) -> Path:
+    """Where the Trainer, with its output in `folder`, saves the checkpoint of a step."""
+    return Path(folder) / f"{PREFIX_CHECKPOINT_DIR}-{step}"
+
+
+def step_of(checkpoint: Path) -> int:
+    """How many optimizer steps a checkpoint has behind it."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def complete_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints that were saved to their end and are undamaged, in the order of their steps."""
+    return [path for path in _checkpoints(folder) if is_complete(path)]
+
+
+def last_complete_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint with the most steps that can be gone on with; those that cannot are deleted.
+
+    It is complete, and so is the best one until then, with which a training under `load_best_model_at_end`
+    may end.
+    """
+    complete = complete_checkpoints(folder)
+    names = {None, *(path.name for path in complete)}
+    usable = [path for path in complete if _best_so_far(path) in names]
+    for path in _checkpoints(folder):
+        if path not in usable:
+            shutil.rmtree(path)
+    return usable[-1] if usable else None
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), key=step_of)
+
+
+def _best_so_far(checkpoint: Path) -> str | None:
+    best = json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))["best_model_checkpoint"]
+    return None if best is None else Path(best).name
+
+
+def delete_old_checkpoints(folder: Path, best: str | None) -> None:
+    """Keep the two last checkpoints, one being whole while the other is saved, and the best one.
+
+    The Trainer's own `save_total_limit` goes by the files' times: after a jump of the clock it deletes the
+    newest.
+    """
+    for path in _checkpoints(folder)[:-2]:
+        if best is None or path.resolve() != Path(best).resolve():
+            shutil.rmtree(path)
