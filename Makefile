@@ -5,11 +5,15 @@ VENV ?= .venv
 # Another package index to take torch from, such as one that offers builds for one kind of GPU, or for none.
 TORCH_INDEX ?=
 
+# Processes that share the tests. Each imports the libraries.
+WORKERS ?= 2
+
 BIN = $(VENV)/bin
 RUN = PATH="$(abspath $(BIN)):$$PATH" DVC_NO_ANALYTICS=1 HF_HUB_DISABLE_TELEMETRY=1
-NO_GPU = not gpu and not viggo and not browser and not remotes
+PYTEST = $(RUN) python -m pytest --numprocesses $(WORKERS) --dist worksteal
+FAST_AND_SLOW = -m "not gpu and not viggo and not browser and not remotes"
 
-.PHONY: help env repro stale test test-fast test-viggo test-browser test-remotes faults performance audit lint format constraints clean
+.PHONY: help env repro stale test test-fast test-viggo test-browser test-remotes coverage fuzz faults performance audit lint format constraints clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,21 +29,25 @@ stale: env  ## fail if a stage has changed since dvc.lock was written
 	@$(RUN) python tools/stale.py
 
 test: env  ## run the fast and the slow tests
-	@$(RUN) python -m pytest -m "$(NO_GPU)"
+	@$(PYTEST) $(FAST_AND_SLOW)
 
 test-fast: env  ## run the fast tests
-	@$(RUN) python -m pytest
+	@$(PYTEST)
 
 test-viggo: env  ## run the tests on the real ViGGO files, which VIGGO_DATA names
-	@$(RUN) python -m pytest -m "viggo and not gpu and not browser"
+	@$(PYTEST) -m "viggo and not gpu and not browser"
 
-test-browser: env  ## run the report's tests in an installed Chromium
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[browser]"
+test-browser: $(VENV)/.installed-browser  ## run the report's tests in an installed Chromium
 	@$(RUN) python -m pytest -m browser
 
-test-remotes: env  ## run the tests of sharing over SSH (if sshd is installed) and S3's protocol
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[remotes]"
+test-remotes: $(VENV)/.installed-remotes  ## run the tests of sharing over SSH (if sshd is installed) and S3's protocol
 	@$(RUN) python -m pytest -m remotes
+
+coverage: env  ## print how much of the library the fast and the slow tests run
+	@$(PYTEST) $(FAST_AND_SLOW) --cov --cov-report=term:skip-covered
+
+fuzz: env  ## run the tests of properties with 10,000 inputs each
+	@HYPOTHESIS_PROFILE=nightly $(PYTEST) -m "hypothesis and not gpu and not viggo"
 
 faults: env  ## break runs in many ways, and write what was lost into docs/reliability.md (about 20 minutes)
 	@$(RUN) python tests/faults
@@ -47,22 +55,25 @@ faults: env  ## break runs in many ways, and write what was lost into docs/relia
 performance: env  ## write docs/performance.md from benchmarks/results
 	@$(RUN) python benchmarks/performance.py
 
-audit: env  ## look the pinned versions up among the known vulnerabilities
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[audit]"
+audit: $(VENV)/.installed-audit  ## look the pinned versions up among the known vulnerabilities
 	@$(RUN) python tools/audit.py
 
-lint: env  ## check style
-	@$(RUN) ruff check . && $(RUN) ruff format --check .
+lint: env  ## check style and types
+	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) basedpyright
 
-format: env  ## mend style
+format: env  ## fix style
 	@$(RUN) ruff check --fix . && $(RUN) ruff format .
 
 constraints:  ## pin anew every version that a fresh install of the ranges in pyproject.toml takes
 	@PYTHON="$(PYTHON)" TORCH_INDEX="$(TORCH_INDEX)" sh tools/constraints.sh
 
 clean:  ## remove the environment and what the runs left, but no result
-	rm -rf $(VENV) runs .pytest_cache .hypothesis .ruff_cache
+	rm -rf $(VENV) runs .pytest_cache .hypothesis .ruff_cache .coverage*
 
 $(VENV)/.installed: pyproject.toml constraints.txt tools/install.sh
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" TORCH_INDEX="$(TORCH_INDEX)" sh tools/install.sh
+	@touch $@
+
+$(VENV)/.installed-%: $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$*]"
 	@touch $@

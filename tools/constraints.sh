@@ -9,7 +9,7 @@ torch=$(grep '^torch==' constraints.txt)
 python=$folder/venv/bin/python
 "$python" -m pip install --quiet --upgrade pip
 "$python" -m pip install --quiet ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} "$torch"
-"$python" -m pip install --quiet "$torch" ".[test,lint,audit,browser,plots,remotes]"
+"$python" -m pip install --quiet "$torch" ".[test,lint,audit,browser,remotes]"
 {
     echo "# Every version that the project is tested with; \`make constraints\` writes this file. torch comes with a build for each"
     echo "# kind of machine: tools/install.sh chooses."

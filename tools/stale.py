@@ -1,7 +1,8 @@
 """Fails, naming them, if files or params of a stage have changed since dvc.lock was written.
 
-Needs neither the data nor the model: what is only missing here was not changed. `dvc repro --dry --allow-missing` will not do:
-it exits 0 where stages would run, and stops at the first of them whose data are missing.
+Needs neither the data nor the model: what is only missing here was not changed. `dvc repro --dry
+--allow-missing` will not do: it exits 0 where stages would run, and stops at the first of them whose data are
+missing.
 """
 
 import json
@@ -23,7 +24,9 @@ def changes(status: dict[str, list]) -> list[str]:
                 for name, how in changed.items():
                     # Params stand under their file: {"params.yaml": {"lora": "modified"}}.
                     inner = how.items() if isinstance(how, dict) else [(name, how)]
-                    lines += [f"{stage}: {kind}: {what} ({state})" for what, state in inner if state not in MISSING]
+                    lines += [
+                        f"{stage}: {kind}: {what} ({state})" for what, state in inner if state not in MISSING
+                    ]
     return lines
 
 
@@ -34,7 +37,10 @@ def main() -> int:
         return 2
     stale = changes(json.loads(done.stdout))
     if stale:
-        print("dvc.lock is not of these files: `dvc repro`, commit dvc.lock, metrics and plots, and `dvc push`", file=sys.stderr)
+        print(
+            "dvc.lock is not of these files: `dvc repro`, commit dvc.lock, metrics and plots, and `dvc push`",
+            file=sys.stderr,
+        )
         print(*stale, sep="\n", file=sys.stderr)
         return 1
     print("nothing is stale")

@@ -1,1 +1,3 @@
-"""The fault suite: a module for each kind of fault, and the workspace that is broken. `python tests/faults` runs it."""
+"""The fault suite: a module for each kind of fault, and the workspace that is broken. `python tests/faults`
+runs it.
+"""

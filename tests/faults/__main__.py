@@ -3,8 +3,8 @@
 python tests/faults            every fault
 python tests/faults ROW ...    these rows alone
 
-A row is a function that takes a maker of workspaces, breaks them, and returns how often it did and what was lost; its docstring
-says what the fault is. One whose promise does not hold fails the suite.
+A row is a function that takes a maker of workspaces, breaks them, and returns how often it did and what was
+lost; its docstring says what the fault is. One whose promise does not hold fails the suite.
 """
 
 import argparse
@@ -49,17 +49,23 @@ ROWS = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Break runs, and write what was lost into docs/reliability.md.")
+    parser = argparse.ArgumentParser(
+        description="Break runs, and write what was lost into docs/reliability.md."
+    )
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"these rows alone, of {', '.join(ROWS)}")
     chosen = parser.parse_args().rows or list(ROWS)
     if set(chosen) - set(ROWS):
         parser.error(f"no such row: {', '.join(set(chosen) - set(ROWS))}")
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what runs in its background ignore Ctrl-C
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell has what runs in its background ignore Ctrl-C
     for name in chosen:
         with tempfile.TemporaryDirectory(prefix="faults-") as folder:
 
             def new(workspace: str, folder=folder) -> Workspace:
-                return Workspace(Path(folder) / workspace / "project" if "/" not in workspace else Path(folder) / workspace)
+                return Workspace(
+                    Path(folder) / workspace / "project" if "/" not in workspace else Path(folder) / workspace
+                )
 
             started = time.perf_counter()
             often, lost = ROWS[name](new)

@@ -6,7 +6,8 @@ import signal
 import time
 from pathlib import Path
 
-from project import FLOW
+from helpers.damage import flip_a_bit
+from helpers.project import FLOW
 
 from faults.workspace import NewWorkspace, Workspace, resumed_from
 
@@ -25,7 +26,10 @@ def other_inputs(new: NewWorkspace) -> tuple[str, str]:
     work = new("other-none")
     work.stop_training_at_a_checkpoint()
     assert work.run("train_lora.py") == 0 and resumed_from(work.said) is not None
-    return "once each", "the steps before the kill, rightly: training began anew (and went on where nothing had changed)"
+    return (
+        "once each",
+        "the steps before the kill, rightly: training began anew (and went on where nothing had changed)",
+    )
 
 
 def cut_off_checkpoint(new: NewWorkspace) -> tuple[str, str]:
@@ -49,7 +53,9 @@ def cut_off_checkpoint(new: NewWorkspace) -> tuple[str, str]:
 
 
 def damaged_checkpoint(new: NewWorkspace) -> tuple[str, str]:
-    """A file of the last checkpoint damaged after it was complete: a bit, or its second half; a bit of a journal of answers"""
+    """A file of the last checkpoint damaged after it was complete: a bit, or its second half; a bit of a
+    journal of answers
+    """
     work = new("damaged")
     work.run_all()
     expected = work.digests()
@@ -65,7 +71,11 @@ def damaged_checkpoint(new: NewWorkspace) -> tuple[str, str]:
         damage(last / name)
         assert work.run("train_lora.py") == 0, work.said
         assert resumed_from(work.said) == before.name.rpartition("-")[2], f"{name}: {work.said}"
-        trained = {path: digest for path, digest in expected.items() if path.startswith(("models/adapter", "plots/loss"))}
+        trained = {
+            path: digest
+            for path, digest in expected.items()
+            if path.startswith(("models/adapter", "plots/loss"))
+        }
         assert trained.items() <= work.digests().items(), name
     flip_a_bit(stopped_prediction(work))
     work.run_all(FLOW[3:])
@@ -88,12 +98,6 @@ def stopped_prediction(work: Workspace) -> Path:
     return journal
 
 
-def flip_a_bit(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
 def cut_in_half(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
@@ -101,9 +105,12 @@ def cut_in_half(path: Path) -> None:
 def nan_loss(new: NewWorkspace) -> tuple[str, str]:
     """Training diverges: the loss becomes NaN or infinite"""
     work = new("nan")
-    # The warm-up's first step has learning rate 0: only the second one ruins the weights, and the third finds out.
-    work.project.set(train={"learning_rate": 1e30, "max_grad_norm": 1e30, "warmup": 0.5, "log_steps": 1})
-    work.project.set(runtime={"checkpoint_steps": 1})
+    # The warm-up's first step has learning rate 0: only the second one ruins the weights, and the third finds
+    # out.
+    work.project.set(
+        train={"learning_rate": 1e30, "max_grad_norm": 1e30, "warmup_steps": 0.5, "logging_steps": 1}
+    )
+    work.project.set(runtime={"save_steps": 1})
     work.run_all(FLOW[:2])
     assert work.run("train_lora.py") == 2, work.said
     line = work.said.strip().splitlines()[-1]
@@ -112,5 +119,6 @@ def nan_loss(new: NewWorkspace) -> tuple[str, str]:
     assert work.run("predict.py tuned") == 0, work.said
     return (
         "once",
-        f'the steps after the last good checkpoint: exit 2, "{line.removeprefix("train: ")}"; no out is written',
+        f'the steps after the last good checkpoint: exit 2, "{line.removeprefix("train: ")}"; no out is '
+        "written",
     )

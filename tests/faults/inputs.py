@@ -6,10 +6,10 @@ import os
 import subprocess
 import sys
 
-from imports import ROOT
+from helpers.imports import ROOT
 
 from faults.workspace import NewWorkspace
-from viggo_pipe.jsonl import write_jsonl
+from viggo_pipe.core.jsonl import write_jsonl
 
 
 def small_splits(new: NewWorkspace) -> tuple[str, str]:
@@ -26,7 +26,10 @@ def small_splits(new: NewWorkspace) -> tuple[str, str]:
     before = work.digests()
     assert work.run("fetch_dataset.py") == 2 and "validation.csv has no row" in work.said, work.said
     assert work.digests() == before
-    return "once each", 'nothing: one row is enough; none is refused with exit 2 ("... validation.csv has no row ...")'
+    return (
+        "once each",
+        'nothing: one row is enough; none is refused with exit 2 ("... validation.csv has no row ...")',
+    )
 
 
 def large_dataset(new: NewWorkspace) -> tuple[str, str]:
@@ -36,19 +39,27 @@ def large_dataset(new: NewWorkspace) -> tuple[str, str]:
         work = new(f"large-{factor}")
         for split in ("train", "validation", "test"):
             rows = (
-                [f"{split}-{i}", "inform(name[Doom], genres[shooter])", f"Doom {i} is a shooter."] for i in range(600 * factor)
+                [f"{split}-{i}", "inform(name[Doom], genres[shooter])", f"Doom {i} is a shooter."]
+                for i in range(600 * factor)
             )
             with open(work.folder / f"data/local/{split}.csv", "w", encoding="utf-8", newline="") as file:
                 csv.writer(file).writerows([["gem_id", "mr", "ref"], *rows])
         work.project.set(dataset={"source": "local"})
-        predictions = (
-            {"id": str(i), "sentence": "Doom.", "reference": "inform(name[Doom])", "prediction": "inform(name[Quake])"}
-            for i in range(600 * factor)
-        )
-        write_jsonl(work.folder / "predictions/tuned.jsonl", predictions)
-        for call, stage in (("fetch_dataset.py", "fetch"), ("score.py tuned", "score-tuned")):
+        for which in ("base", "tuned"):
+            predictions = (
+                {
+                    "id": str(i),
+                    "sentence": "Doom.",
+                    "reference": "inform(name[Doom])",
+                    "prediction": "inform(name[Quake])",
+                }
+                for i in range(600 * factor)
+            )
+            write_jsonl(work.folder / f"predictions/{which}.jsonl", predictions)
+        for call, stage in (("fetch_dataset.py", "fetch"), ("score.py", "score")):
             done = subprocess.run(
-                # By way of a shell: a process counts as its own the memory of the one that started it, and this one is large.
+                # By way of a shell: a process counts as its own the memory of the one that started it, and
+                # this one is large.
                 ["sh", "-c", f"{sys.executable} stages/{call}; exit $?"],
                 cwd=work.folder,
                 env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
@@ -58,4 +69,6 @@ def large_dataset(new: NewWorkspace) -> tuple[str, str]:
             assert done.returncode == 0, done.stderr
             figures.append(json.loads((work.folder / f"runs/{stage}.json").read_text())["peak_memory_mib"])
     fetch, score, fetch_100, score_100 = figures
-    return "once", (f"nothing; peak memory of fetch {fetch} MiB, then {fetch_100}; of score {score} MiB, then {score_100}")
+    return "once", (
+        f"nothing; peak memory of fetch {fetch} MiB, then {fetch_100}; of score {score} MiB, then {score_100}"
+    )

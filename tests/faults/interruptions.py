@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import yaml
-from project import FLOW
+from helpers.project import FLOW
 
 from faults.workspace import NewWorkspace, Workspace, resumed_from
 
@@ -27,7 +27,8 @@ def kills(new: NewWorkspace) -> tuple[str, str]:
     while killed < KILLS:
         work.clear()
         for call in FLOW:
-            # Long stages are hit several times before they may end: a short one that always ends first teaches nothing.
+            # Long stages are hit several times before they may end: a short one that always ends first
+            # teaches nothing.
             for _ in range(1 + int(4 * seconds[call] / max(seconds.values()))):
                 pid = work.start(call)
                 time.sleep(chance.uniform(0, 0.9 * seconds[call]))
@@ -43,7 +44,10 @@ def kills(new: NewWorkspace) -> tuple[str, str]:
         assert not work.half_written()
         completed += 1
         print(f"{killed} kills", flush=True)
-    return f"{killed} kills over {completed} runs of the pipeline", "0 bytes differ from a run that was left alone"
+    return (
+        f"{killed} kills over {completed} runs of the pipeline",
+        "0 bytes differ from a run that was left alone",
+    )
 
 
 def repro_killed(new: NewWorkspace) -> tuple[str, str]:
@@ -86,7 +90,10 @@ def killed_before_the_lock(new: NewWorkspace) -> tuple[str, str]:
             assert "train" in locked_stages(work), said
         assert ("Running stage 'train'" in work.repro()) != way_out
         assert work.digests() == plain.digests()
-    return "twice", "that stage: DVC runs it again; after `dvc commit --force train` it does not. 0 bytes differ"
+    return (
+        "twice",
+        "that stage: DVC runs it again; after `dvc commit --force train` it does not. 0 bytes differ",
+    )
 
 
 def locked_stages(work: Workspace) -> dict:
@@ -99,7 +106,7 @@ def survivor(new: NewWorkspace) -> tuple[str, str]:
     work.make_repository()
     work.repro()
     expected = work.digests()
-    work.project.set(runtime={"checkpoint_steps": 1})
+    work.project.set(runtime={"save_steps": 1})
     shutil.rmtree(work.folder / "models")
     pid = work.start("train_lora.py")
     while not work.checkpoints():
@@ -111,7 +118,11 @@ def survivor(new: NewWorkspace) -> tuple[str, str]:
     os.kill(pid, signal.SIGCONT)
     assert work.wait(pid) == 0
     assert work.digests() == expected
-    return "once", f'nothing: the second one stopped ("process {pid} is already at this stage"), the first ended as ever'
+    return (
+        "once",
+        f'nothing: the second one stopped ("process {pid} is already at this stage"), the first ended as '
+        "ever",
+    )
 
 
 def two_at_once(new: NewWorkspace) -> tuple[str, str]:
@@ -126,8 +137,14 @@ def two_at_once(new: NewWorkspace) -> tuple[str, str]:
     plain = new("two-plain")
     plain.run_all()
     assert work.digests() == plain.digests()
-    refused = next((line for text in said for line in text.splitlines() if line.startswith("ERROR")), "both ended well")
-    return "once", f'nothing: the outs are those of one run; the second was told "{refused.replace(f"{work.folder}/", "")[:90]}"'
+    refused = next(
+        (line for text in said for line in text.splitlines() if line.startswith("ERROR")), "both ended well"
+    )
+    return (
+        "once",
+        "nothing: the outs are those of one run; the second was told "
+        f'"{refused.replace(f"{work.folder}/", "")[:90]}"',
+    )
 
 
 def ctrl_c(new: NewWorkspace) -> tuple[str, str]:
@@ -147,7 +164,10 @@ def ctrl_c(new: NewWorkspace) -> tuple[str, str]:
         stopped += status == 130
         assert work.run(call) == 0
     assert work.digests() == expected
-    return f"{len(FLOW)} stages, of which {stopped} were still running", "0 bytes differ; exit 130, nothing half-written"
+    return (
+        f"{len(FLOW)} stages, of which {stopped} were still running",
+        "0 bytes differ; exit 130, nothing half-written",
+    )
 
 
 def ctrl_c_while_importing(new: NewWorkspace) -> tuple[str, str]:
@@ -157,7 +177,9 @@ def ctrl_c_while_importing(new: NewWorkspace) -> tuple[str, str]:
     commands.append([sys.executable, str(Path(sys.executable).parent / "viggo"), "parse", "Doom."])
     for command in commands:
         started = time.perf_counter()
-        work.begin(*command).communicate()  # ends for want of inputs, when all is imported; the stage fetch needs none
+        work.begin(
+            *command
+        ).communicate()  # ends for want of inputs, when all is imported; the stage fetch needs none
         seconds = time.perf_counter() - started
         for attempt in range(MOMENTS):
             process = work.begin(*command)
@@ -179,7 +201,9 @@ def ctrl_c_while_importing(new: NewWorkspace) -> tuple[str, str]:
 
 
 def listens(pid: int) -> bool:
-    """Whether a process has come to the first line of its script, which has it handle SIGTERM, as Python alone does not."""
+    """Whether a process has come to the first line of its script, which has it handle SIGTERM, as Python
+    alone does not.
+    """
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     except OSError:  # it has ended

@@ -6,13 +6,15 @@ import shutil
 import subprocess
 import time
 
-from project import FLOW
+from helpers.project import FLOW
 
 from faults.workspace import NOBODY, NewWorkspace, resumed_from
 
 
 def full_disk(new: NewWorkspace) -> tuple[str, str]:
-    """The disk full while a checkpoint is saved, and while the adapter is written (a file system of 700 KiB)"""
+    """The disk full while a checkpoint is saved, and while the adapter is written (a file system of 700
+    KiB)
+    """
     if os.geteuid():
         return "not run: it needs root, to mount a small file system", ""
     work, found = new("disk"), []
@@ -23,8 +25,13 @@ def full_disk(new: NewWorkspace) -> tuple[str, str]:
         (work.folder / place).mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", work.folder / place], check=True)
         try:
-            with open(work.folder / place / "ballast", "wb", buffering=0) as ballast, contextlib.suppress(OSError):
-                while place == "models" or ballast.tell() < 660 * 1024:  # a checkpoint begins well, and does not end
+            with (
+                open(work.folder / place / "ballast", "wb", buffering=0) as ballast,
+                contextlib.suppress(OSError),
+            ):
+                while (
+                    place == "models" or ballast.tell() < 660 * 1024
+                ):  # a checkpoint begins well, and does not end
                     ballast.write(bytes(1024))
             status = work.run("train_lora.py")
             assert status == 2, f"{status}: {work.said}"
@@ -38,7 +45,8 @@ def full_disk(new: NewWorkspace) -> tuple[str, str]:
         assert work.digests() == expected
     return (
         "once each",
-        f'nothing: exit 2, "{found[0].split(";")[0][:70]}...", nothing half-written, and after making room the same bytes',
+        f'nothing: exit 2, "{found[0].split(";")[0][:70]}...", nothing half-written, and after making room '
+        "the same bytes",
     )
 
 
@@ -48,18 +56,29 @@ def read_only(new: NewWorkspace) -> tuple[str, str]:
         return "not run: it needs root, to run a stage as another user", ""
     work = new("read-only")
     work.run_all(FLOW[:5])
-    for call, place in (("fetch_dataset.py", "data/raw"), ("train_lora.py", "models"), ("predict.py tuned", "predictions")):
+    for call, place in (
+        ("fetch_dataset.py", "data/raw"),
+        ("train_lora.py", "models"),
+        ("predict.py tuned", "predictions"),
+    ):
         work.hand_over()
         (work.folder / place).chmod(0o555)
         before = work.digests()
-        assert work.wait(work.start(call, NOBODY)) == 2 and work.said.strip().splitlines()[-1].count(place) >= 1, work.said
+        assert (
+            work.wait(work.start(call, NOBODY)) == 2 and work.said.strip().splitlines()[-1].count(place) >= 1
+        ), work.said
         (work.folder / place).chmod(0o755)
         assert work.digests() == before
-    return "three stages", "nothing: exit 2 with one line that names the folder; the outs that were there are untouched"
+    return (
+        "three stages",
+        "nothing: exit 2 with one line that names the folder; the outs that were there are untouched",
+    )
 
 
 def clock_jumps(new: NewWorkspace) -> tuple[str, str]:
-    """The clock jumps: every file's time ten years ahead, then ten years back; a checkpoint from the future"""
+    """The clock jumps: every file's time ten years ahead, then ten years back; a checkpoint from the
+    future
+    """
     work = new("clock")
     work.make_repository()
     work.repro()

@@ -1,7 +1,7 @@
 """A project to break: the pipeline's own, with a tiny Mistral in NF4 and dropout.
 
-Stages are run as processes of their own, forked from this one, which has imported the libraries; where it says `dvc repro`, by
-DVC.
+Stages are run as processes of their own, forked from this one, which has imported the libraries; where it
+says `dvc repro`, by DVC.
 """
 
 import contextlib
@@ -19,25 +19,20 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: its threads do not survive a fork
 
-from dvc_project import git
-from fetch_stage import hub_free_environment
-from imports import ROOT
-from project import FLOW, Project
+from helpers.dvc_project import git
+from helpers.fetch_stage import hub_free_environment
+from helpers.imports import ROOT
+from helpers.project import FLOW, Project
 
-from viggo_pipe import answering, augmentation, divergence, probes, training  # noqa: F401 (before the forks)
-from viggo_pipe.params import SECTIONS, section_schema
-from viggo_pipe.report import page  # noqa: F401
-from viggo_pipe.resumable_trainer import complete_checkpoints
+from viggo_pipe.training.resumable_trainer import complete_checkpoints
 
 NOBODY = 65534
-for section in SECTIONS:
-    section_schema(section)  # before the forks
 OUTS = (
     "data/raw", "data/tokenized", "models/adapter", "metrics", "plots", "predictions", "reports",
 )  # fmt: skip
 _MAKE_MODEL = """
 import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])
-from tiny_model import write_tiny_mistral
+from helpers.tiny_model import write_tiny_mistral
 write_tiny_mistral(Path(sys.argv[2]))
 """
 
@@ -50,24 +45,37 @@ class Workspace:
         self.project = Project(folder)
         model = folder.parent / "tiny-mistral"
         if not model.exists():
-            # In a process of its own, so that none of the libraries has begun to work in the one that forks the stages.
-            subprocess.run([sys.executable, "-c", _MAKE_MODEL, str(ROOT / "tests"), str(model)], check=True, capture_output=True)
+            # In a process of its own, so that none of the libraries has begun to work in the one that forks
+            # the stages.
+            subprocess.run(
+                [sys.executable, "-c", _MAKE_MODEL, str(ROOT / "tests"), str(model)],
+                check=True,
+                capture_output=True,
+            )
         self.project.set(
             dataset={"sample": {"train": 60, "validation": 4, "test": 6, "seed": 0}},
             model={"source": "local", "path": str(model), "sha256": None},
             tokenize={"max_length": 256},
             quantize={"bits": 4},
-            lora={"r": 4, "upper_layers": 1, "dropout": 0.1},
-            train={"batch_size": 2, "epochs": 2, "log_steps": 5, "eval_steps": 15, "keep_best": True},
+            lora={"r": 4, "upper_layers": 1, "lora_dropout": 0.1},
+            train={
+                "per_device_train_batch_size": 2,
+                "num_train_epochs": 2,
+                "logging_steps": 5,
+                "eval_steps": 15,
+                "load_best_model_at_end": True,
+            },
             generate={"max_new_tokens": 12, "batch_size": 2},
-            probe={"rows": 3},
+            robustness={"rows": 3},
             score={"bootstrap_resamples": 200},
-            runtime={"progress": "plain", "checkpoint_steps": 5},
+            runtime={"progress": "plain", "save_steps": 5},
         )
         self.said = ""
 
     def start(self, call: str, user: int | None = None) -> int:
-        """Begin a stage ("predict.py tuned") in a forked process, the leader of a group of its own; return its id."""
+        """Begin a stage ("predict.py tuned") in a forked process, the leader of a group of its own; return
+        its id.
+        """
         script, *arguments = call.split()
         sys.stdout.flush()
         pid = os.fork()
@@ -108,7 +116,9 @@ class Workspace:
         return self.wait(self.start(call))
 
     def begin(self, *command: str, **environment: str) -> subprocess.Popen:
-        """Begin a command in a process that is no fork of this one, in `environment`, and with the settings of no Hub."""
+        """Begin a command in a process that is no fork of this one, in `environment`, and with the settings
+        of no Hub.
+        """
         return subprocess.Popen(
             command,
             cwd=self.folder,
@@ -136,7 +146,10 @@ class Workspace:
     def digests(self) -> dict[str, str]:
         """The sha256 of each out."""
         files = [path for name in OUTS for path in (self.folder / name).rglob("*") if path.is_file()]
-        return {str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)}
+        return {
+            str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(files)
+        }
 
     def hand_over(self) -> None:
         """Give the project to the user nobody."""
@@ -171,14 +184,20 @@ class Workspace:
 
     def make_repository(self) -> None:
         """Have git and DVC know the folder."""
-        shutil.copytree(ROOT / "src", self.folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        shutil.copytree(
+            ROOT / "src", self.folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
+        )
         shutil.copy(ROOT / ".gitignore", self.folder)
         git(self.folder, "init", "--quiet")
         assert self.dvc("init", "--quiet").wait() == 0
 
     def checkpoints(self) -> list[Path]:
         """Those of the training that can be gone on with, the last one at the end."""
-        return [path for scratch in self.folder.glob("runs/resume/train-*") for path in complete_checkpoints(scratch)]
+        return [
+            path
+            for scratch in self.folder.glob("runs/resume/train-*")
+            for path in complete_checkpoints(scratch)
+        ]
 
     def stop_training_at_a_checkpoint(self) -> None:
         """SIGKILL the training once two checkpoints are complete."""
@@ -195,4 +214,6 @@ NewWorkspace = Callable[[str], Workspace]  # by a name, which may be a path of s
 
 def resumed_from(said: str) -> str | None:
     """The checkpoint that training says it goes on from."""
-    return next((line.rsplit("-", 1)[1] for line in said.splitlines() if line.startswith("going on from")), None)
+    return next(
+        (line.rsplit("-", 1)[1] for line in said.splitlines() if line.startswith("going on from")), None
+    )

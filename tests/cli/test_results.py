@@ -1,0 +1,200 @@
+import json
+import shutil
+
+import pytest
+import yaml
+from helpers.imports import ROOT
+
+from viggo_pipe.cli.compare import compare_with_recorded
+from viggo_pipe.cli.record import record_run
+from viggo_pipe.cli.results import results_table
+from viggo_pipe.config.profiles import load_profile
+from viggo_pipe.core.errors import InputError
+from viggo_pipe.core.jsonl import write_jsonl
+from viggo_pipe.core.machine import describe_machine
+from viggo_pipe.core.metrics_io import write_metrics
+from viggo_pipe.data.provenance import VIGGO_SHA256
+
+EXAMPLES = 1083
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    """A workspace with the profile smollm2-135m and a made-up run of it, of 1,083 examples."""
+    monkeypatch.chdir(tmp_path)
+    params = load_profile(ROOT / "profiles/smollm2-135m.yaml")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params.model_dump()), encoding="utf-8")
+    (tmp_path / "results").mkdir()
+    shutil.copy(ROOT / "results/published.json", tmp_path / "results")
+    make_run(tmp_path, right=1000)
+    return tmp_path
+
+
+def make_run(folder, right, examples=EXAMPLES):
+    write_jsonl(
+        folder / "predictions/tuned.jsonl",
+        (
+            {
+                "id": str(number),
+                "sentence": "A.",
+                "reference": "inform(name[A])",
+                "prediction": f"inform(name[{answer}])",
+            }
+            for number in range(examples)
+            for answer in ("A" if number < right else "B",)
+        ),
+    )
+    for which in ("base", "tuned"):
+        write_metrics(
+            folder / f"metrics/{which}.json", {"exact_match": round(right / examples, 4), "slot_f1": 0.5}
+        )
+    write_metrics(folder / "metrics/comparison.json", {})
+    robustness = {"unseen_names": {"exact_match": 0.9}, "typing_slips": {"exact_match": 0.8}}
+    write_metrics(folder / "metrics/robustness.json", robustness)
+    write_metrics(
+        folder / "metrics/model.json", {"total_parameters": 154_000_000, "trainable_parameters": 19_500_000}
+    )
+    for stage in ("train", "predict-base", "predict-tuned", "predict-robustness"):
+        write_metrics(folder / f"runs/{stage}.json", {"seconds": 1.0, "machine": describe_machine()})
+
+
+def change(folder, **sections):
+    params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    for section, keys in sections.items():
+        params[section] |= keys
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+
+
+def recorded_row():
+    return next(line for line in results_table() if "**ours**" in line)
+
+
+def test_runs_of_several_seeds_give_mean_and_spread(workspace):
+    record_run("ours")
+    assert "| 134M | test | 92.3 | 50.0 | 90.0 | 80.0 | 1 s | 1 |" in recorded_row()
+    change(workspace, train={"seed": 8})
+    make_run(workspace, right=1022)
+    record_run("ours")
+    record_run("ours")  # the same seed takes its own place
+    assert "| 93.4 ± 1.4 | 50.0 ± 0.0 | 90.0 ± 0.0 | 80.0 ± 0.0 | 1 s | 2 |" in recorded_row()
+    recorded = json.loads((workspace / "results/ours.json").read_text(encoding="utf-8"))
+    assert list(recorded["runs"]) == ["0", "8"] and recorded["runs"]["8"]["right"].count("1") == 1022
+
+
+def test_soups_that_share_members_are_no_two_runs(workspace):
+    record_run("ours")
+    change(workspace, train={"seed": 7})
+    with pytest.raises(InputError, match=r"shares members of its soup with that of seed 0"):
+        record_run("ours")
+    change(workspace, train={"seed": 8})
+    record_run("ours")
+
+
+def test_a_record_names_its_commit_if_it_can(workspace, monkeypatch):
+    def commit():
+        return json.loads(record_run("ours").read_text(encoding="utf-8"))["runs"]["0"]["commit"]
+
+    assert commit() is None
+    monkeypatch.setenv("PATH", "")  # a machine without git
+    assert commit() is None
+    assert json.loads(record_run("ours", "abc").read_text(encoding="utf-8"))["runs"]["0"]["commit"] == "abc"
+
+
+def test_where_the_same_files_came_from_makes_no_other_setting(workspace):
+    record_run("ours")
+    change(workspace, dataset={"source": "local", "path": "elsewhere"}, runtime={"progress": "plain"})
+    record_run("ours")
+
+
+def test_a_setting_is_one_setting(workspace):
+    record_run("ours")
+    change(workspace, lora={"r": 8})
+    with pytest.raises(InputError, match=r"other params: lora\.r;"):
+        record_run("ours")
+
+
+@pytest.mark.parametrize(
+    ("sections", "complaint"),
+    [
+        ({"dataset": {"source": "sample"}}, "only runs on ViGGO"),
+        (
+            {"dataset": {"source": "local", "sha256": VIGGO_SHA256 | {"test": None}}},
+            "not verified to be ViGGO's",
+        ),
+        ({"generate": {"split": "validation"}}, "1083 examples"),
+    ],
+)
+def test_only_whole_runs_on_viggo_are_recorded(workspace, sections, complaint):
+    change(workspace, **sections)
+    with pytest.raises(InputError, match=complaint):
+        record_run("ours")
+    assert not (workspace / "results/ours.json").exists()
+
+
+def test_metrics_of_other_predictions_are_refused(workspace):
+    write_metrics(workspace / "metrics/tuned.json", {"exact_match": 0.99})
+    with pytest.raises(InputError, match=r"metrics/tuned\.json"):
+        record_run("ours")
+
+
+@pytest.mark.parametrize("name", ["published", "../ours", "a b", ""])
+def test_names_that_are_none(workspace, name):
+    with pytest.raises(InputError, match="cannot be called"):
+        record_run(name)
+
+
+def test_a_run_is_compared_with_a_recorded_one_example_by_example(workspace):
+    record_run("ours")
+    make_run(workspace, right=1010)
+    outcomes = compare_with_recorded("ours")
+    assert (
+        outcomes.both_right,
+        outcomes.only_first_right,
+        outcomes.only_second_right,
+        outcomes.both_wrong,
+    ) == (1000, 0, 10, 73)
+    with pytest.raises(InputError, match="no run of seed 7"):
+        compare_with_recorded("ours", seed=7)
+    with pytest.raises(InputError, match=r"results/theirs\.json"):
+        compare_with_recorded("theirs")
+
+
+def test_published_figures_have_a_source_and_a_split(workspace):
+    for figure in json.loads((ROOT / "results/published.json").read_text(encoding="utf-8"))["figures"]:
+        assert (
+            figure["source"] and figure["split"] in {"validation", "test"} and 0 < figure["exact_match"] < 1
+        )
+
+
+def test_the_readme_holds_the_table(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert "\n".join(results_table()) in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+DAMAGED = [
+    "",
+    "[]",
+    "{}",
+    "null",
+    '{"runs": [1]}',
+    '{"runs": {"0": {}}, "params": {}}',
+    '{"runs": {"x": 1}, "params": []}',
+]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_record_is_named(workspace, content):
+    (workspace / "results/ours.json").write_text(content)
+    for call in (
+        lambda: list(results_table()),
+        lambda: record_run("ours"),
+        lambda: compare_with_recorded("ours"),
+    ):
+        with pytest.raises(InputError, match=r"results/ours\.json"):
+            call()
+
+
+def test_damaged_published_figures_are_named(workspace):
+    (workspace / "results/published.json").write_text('{"figures": [{"system": "x"}]}')
+    with pytest.raises(InputError, match=r"results/published\.json"):
+        list(results_table())

@@ -1,0 +1,57 @@
+"""dvc.yaml declares what its stages depend on.
+
+A package less is a silent stale skip, one more a needless rerun.
+"""
+
+import ast
+import re
+
+import pytest
+from helpers.imports import LIBRARY, ROOT, import_closure, package_of
+from helpers.pipeline import STAGES, declared_packages, script_of
+
+from viggo_pipe.config.load import SECTIONS
+
+# Its models have no defaults: DVC tracks every value through `params`.
+UNDECLARED = {"config"}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_the_packages_are_those_that_the_script_imports(name):
+    stage = STAGES[name]
+    imported = {package_of(module) for module in import_closure(ROOT / script_of(stage))}
+    assert declared_packages(stage) == imported - UNDECLARED
+    assert script_of(stage) in stage["deps"]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_params_are_the_sections_that_the_script_loads(name):
+    tree = ast.parse((ROOT / script_of(STAGES[name])).read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    loads = [call for call in calls if getattr(call.func, "id", "") == "load_params"]
+    loaded = {argument.value for call in loads for argument in call.args}
+    assert loaded == set(STAGES[name].get("params", []))
+    assert "runtime" not in loaded, "runtime cannot change a result: every stage gets it, none declares it"
+
+
+def test_every_section_but_runtime_belongs_to_a_stage():
+    declared = {section for stage in STAGES.values() for section in stage.get("params", [])}
+    assert declared == set(SECTIONS) - {"runtime"}
+
+
+def test_only_the_stage_score_imports_evaluate():
+    """It takes seconds, which no other command should cost."""
+    importing = {
+        path
+        for path in LIBRARY.rglob("*.py")
+        if re.search(r"^\s*(import|from) evaluate\b", path.read_text(encoding="utf-8"), re.M)
+    }
+    assert importing == {LIBRARY / "evaluation/viggo_metric.py"}
+    scripts = [*(ROOT / "stages").glob("*.py"), *(LIBRARY / "cli").rglob("*.py")]
+    assert {path.name for path in scripts if importing & import_closure(path)} == {"score.py"}
+
+
+def test_dvc_yaml_stays_short():
+    code = [dep for stage in STAGES.values() for dep in stage["deps"] if dep.startswith(("src/", "stages/"))]
+    assert len(code) <= 45
+    assert len((ROOT / "dvc.yaml").read_text(encoding="utf-8").splitlines()) <= 260
