@@ -1,12 +1,12 @@
-"""Generation of ViGGO's 1,083 test answers at Mistral-7B's size: this pipeline beside the usual ways.
+"""Time the generation of ViGGO's 1,083 test answers at Mistral-7B's size: this pipeline and others.
 
 python benchmarks/generation.py MODEL VIGGO [--methods ours ...] [--out benchmarks/results/generation.json]
 
-MODEL is a folder that benchmarks/mistral_shape.py wrote, VIGGO the folder of ViGGO's CSV files. The weights are random, so each
-row is made to generate its reference: the reference's next token gets the highest score, before the grammar has its say. Models
-are loaded and an untrained adapter of rank 16 is put on them beforehand; tokenizing, grammars and the recording of graphs count.
-Figures are medians of some runs after a first one, of one after a few sentences for the slow ways, and of a few sentences alone
-for the slowest.
+MODEL is a folder that benchmarks/mistral_shape.py wrote, VIGGO the folder of ViGGO's CSV files. The weights
+are random, so each row is forced to give its reference: the next reference token gets the highest score
+before the grammar is applied. Loading the model and adding an untrained adapter of rank 16 is not timed.
+Tokenizing, compiling grammars and capturing CUDA graphs is. Ours are medians of three runs after a first one.
+Slow methods run once, after a few sentences; the slowest predict a few sentences only.
 """
 
 from unsloth_peer import load_with_unsloth  # noqa: I001 (before the libraries that it patches)
@@ -17,24 +17,24 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from apart import add_arguments, peer_versions, run
-from clock import peak_gpu_memory
-from forced import ForcedConstraint, reference_tokens
+from isolated_run import add_arguments, peer_versions, run
+from step_timer import peak_gpu_memory
+from teacher_forcing import ForcedConstraint, reference_tokens
 from peft import LoraConfig, PeftModel, get_peft_model
-from viggo_rows import encoder_for, profile_for, read_split
+from viggo_rows import changed, encoder_for, profile_for, read_split
 
-from viggo_pipe.base_model import BaseModel
-from viggo_pipe.constrained_decoding import Constraint
-from viggo_pipe.dequantization import dequantize
-from viggo_pipe.generation import Generation
-from viggo_pipe.lexicon import Lexicon
-from viggo_pipe.model_loading import load_model
-from viggo_pipe.params import Params
+from viggo_pipe.config.load import Params
+from viggo_pipe.decoding.constraint import Constraint
+from viggo_pipe.decoding.generate import BatchGenerator
+from viggo_pipe.decoding.known_names import KnownNames
+from viggo_pipe.models.base_model import BaseModel
+from viggo_pipe.models.dequantize import dequantize
+from viggo_pipe.models.loading import load_model
 
 _RUNS = 3
 _RANK, _ALPHA = 16, 32
-_LONGEST = 512  # tokens of a prompt and its answer
-_FEW = 8  # sentences that a method which takes minutes is tried with
+_LONGEST = 512  # tokens of a prompt with its answer
+_FEW = 8  # sentences for a method that takes minutes
 
 
 def load_adapted(params: Params, base: BaseModel) -> PeftModel:
@@ -44,7 +44,7 @@ def load_adapted(params: Params, base: BaseModel) -> PeftModel:
 
 
 def load_unsloth(params: Params, base: BaseModel) -> PeftModel:
-    """The same, by Unsloth and made ready for its own generation."""
+    """The same with Unsloth, prepared for its own generation."""
     from unsloth import FastLanguageModel
 
     return FastLanguageModel.for_inference(load_with_unsloth(base, _LONGEST, _RANK, _ALPHA))
@@ -59,9 +59,12 @@ def generate(
     load: Callable = load_adapted,
     **changes,
 ) -> dict[str, float | int]:
-    """Generate the test split, or a `few` of its sentences, `runs` times with `changes` to the profile's section generate."""
+    """Generate the test split, or a `few` of its sentences, `runs` times.
+
+    `changes` are to the profile's section generate.
+    """
     params, base = profile_for(options.model, options.viggo)
-    settings = params.generate.model_copy(update={"dequantize": expand, **changes})
+    settings = changed(params.generate, dequantize=expand, **changes)
     encoder = encoder_for(params, base)
     model = load(params, base)
     if expand:
@@ -70,18 +73,22 @@ def generate(
     some = rows[:: max(1, len(rows) // _FEW)][:_FEW]
     if few:
         rows = some
-    lexicon = Lexicon(row["meaning_representation"] for row in read_split(params, "train"))
-    constraint = ForcedConstraint(reference_tokens(encoder, rows), Constraint(encoder.tokenizer, lexicon) if grammar else None)
+    lexicon = KnownNames(row["meaning_representation"] for row in read_split(params, "train"))
+    constraint = ForcedConstraint(
+        reference_tokens(encoder, rows), Constraint(encoder.tokenizer, lexicon) if grammar else None
+    )
     generated: list[int] = []
 
-    def answer(asked: list[dict[str, str]]) -> tuple[float, int]:
-        """The seconds that answers to `asked` take, and how many give their reference."""
+    def answer(rows: list[dict[str, str]]) -> tuple[float, int]:
+        """The seconds for the answers to `rows`, and how many are the reference."""
         generated.clear()
         started = time.perf_counter()
-        generation = Generation(encoder, [row["sentence"] for row in asked], settings, constraint)
+        generation = BatchGenerator(encoder, [row["sentence"] for row in rows], settings, constraint)
         answers = generation.run(model, lambda answers, tokens: generated.append(tokens))
         seconds = time.perf_counter() - started
-        return seconds, sum(answer == row["meaning_representation"] for answer, row in zip(answers, asked, strict=True))
+        return seconds, sum(
+            answer == row["meaning_representation"] for answer, row in zip(answers, rows, strict=True)
+        )
 
     first_run, _ = answer(rows if runs > 1 else some)
     measured = [answer(rows) for _ in range(runs)]
@@ -116,5 +123,5 @@ METHODS = {
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_arguments(parser, METHODS, Path("benchmarks/results/generation.json"))
-    parser.add_argument("--sentences", type=int, help="the first of the test split that are asked; without it all")
+    parser.add_argument("--sentences", type=int, help="predict only the first ones of the test split")
     run(parser.parse_args(), METHODS, __file__)

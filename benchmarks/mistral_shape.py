@@ -1,6 +1,8 @@
-"""Writes a model of Mistral-7B-v0.1's shape with random weights, in NF4: its speed and memory without its weights' licence.
+"""Write a model of Mistral-7B-v0.1's shape with random weights, in NF4: speed and memory without its licence.
 
-python benchmarks/mistral_shape.py FOLDER TOKENIZER    (the folder of Mistral's tokenizer; 4.5 GB; needs a GPU with 40 GB)
+python benchmarks/mistral_shape.py FOLDER TOKENIZER
+
+TOKENIZER is the folder of Mistral's tokenizer. FOLDER takes 4.5 GB. It needs a GPU with 40 GB.
 """
 
 import argparse
@@ -25,7 +27,10 @@ CONFIG = MistralConfig(
     dtype="bfloat16",
 )
 NF4 = BitsAndBytesConfig(
-    load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.bfloat16
+    load_in_4bit=True,
+    bnb_4bit_quant_type="nf4",
+    bnb_4bit_use_double_quant=True,
+    bnb_4bit_compute_dtype=torch.bfloat16,
 )
 
 

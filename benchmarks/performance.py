@@ -1,4 +1,4 @@
-"""Writes docs/performance.md from benchmarks/results/*.json: BENCHMARK.json, and BENCHMARK-*.json of other machines.
+"""Write docs/performance.md from benchmarks/results: BENCHMARK.json and, of other machines, BENCHMARK-*.json.
 
 python benchmarks/performance.py    (or: make performance)
 """
@@ -10,23 +10,26 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs/performance.md"
-RESULTS = ("quickstart", "scaling", "training", "generation", "grammar", "end_to_end", "multi_gpu")
+RESULTS = ("quickstart", "scaling", "training", "generation", "end_to_end", "multi_gpu")
 PARAMETERS = 7_241_732_096  # Mistral-7B's
-# Two a parameter forward, two for the gradient of the activations; the weights themselves have none.
+# A parameter takes two forward and two for the gradient of the activations; frozen weights have no gradient.
 FLOP_PER_TOKEN = 4
 TFLOPS = 790  # of an 8192 x 8192 x 8192 product in bf16 on random data, on one H100
-SHOWN_KERNELS = 12  # of a profile, those that take longest
+SHOWN_KERNELS = 12  # the slowest of a profile
 
 
 def render() -> str:
-    """The document; what has not been measured says so."""
+    """The document. It says what has not been measured."""
     folder = ROOT / "benchmarks/results"
     results = {}
     for name in RESULTS:
         paths = [*folder.glob(f"{name}.json"), *sorted(folder.glob(f"{name}-*.json"))]
         results[name] = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,
     )
     floor = round(TFLOPS * 1e12 / (FLOP_PER_TOKEN * PARAMETERS), -3)
     return environment.get_template("performance.md.jinja").render(

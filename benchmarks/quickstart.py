@@ -1,9 +1,9 @@
-"""The quickstart on this machine: each stage, the whole `dvc repro`, and `dvc repro` with nothing to do.
+"""Time the quickstart on this machine: each stage, `dvc repro`, and `dvc repro` with nothing to do.
 
 python benchmarks/quickstart.py [--out benchmarks/results/quickstart.json]
 
-It runs in a fresh clone of the last commit, with the base model in the user's cache (`viggo check` puts it there). A stage's own
-figures begin after its imports; `dvc repro` counts all.
+It runs in a fresh clone of the last commit. `viggo check` downloads the base model beforehand. A stage's own
+figures leave out its imports; those of `dvc repro` include them.
 """
 
 import argparse
@@ -16,18 +16,20 @@ import tempfile
 import time
 from pathlib import Path
 
-from viggo_pipe.machine import describe_machine
+from viggo_pipe.core.machine import describe_machine
 
 ROOT = Path(__file__).parents[1]
 _RUNS = 5
 
 
 def timed(*command: str, folder: Path) -> float:
-    """Seconds that a command takes, with this environment's programs and the clone's library."""
+    """Seconds of a command, with this environment's programs and the clone's library."""
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     environment = os.environ | {"PATH": path, "PYTHONPATH": str(folder / "src"), "DVC_NO_ANALYTICS": "1"}
     started = time.perf_counter()
-    subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     return round(time.perf_counter() - started, 2)
 
 
@@ -44,7 +46,9 @@ def measure(folder: Path) -> dict[str, dict]:
     stages = {}
     for path in sorted((folder / "runs").glob("*.json"), key=lambda path: path.stat().st_mtime):
         run = json.loads(path.read_text(encoding="utf-8"))
-        stages[path.stem] = {name: run[name] for name in ("seconds", "peak_memory_mib", "tokens_per_second") if name in run}
+        stages[path.stem] = {
+            name: run[name] for name in ("seconds", "peak_memory_mib", "tokens_per_second") if name in run
+        }
     return {
         "stages": stages,
         "commands": {
@@ -59,7 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/quickstart.json")
     options = parser.parse_args()
-    load = {"before": round(os.getloadavg()[1], 1)}  # of five minutes: other work on this machine makes the figures larger
+    load = {"before": round(os.getloadavg()[1], 1)}  # over five minutes: other work makes figures larger
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(Path(folder) / "clone")
     load["after"] = round(os.getloadavg()[1], 1)

@@ -1,39 +1,49 @@
-"""Records a profile on ViGGO: trained, scored and recorded with each of several seeds, by the pipeline's own stages.
+"""Train, score and record a profile on ViGGO with several seeds, by the pipeline's own stages.
 
-python benchmarks/seeds.py smollm2-135m [--viggo FOLDER] [--seeds 0 8 16] [--split validation --results runs/validation]
+python benchmarks/seeds.py smollm2-135m [--viggo FOLDER] [--seeds 0 8 16] [--split validation --results
+runs/validation]
 
-The data are tokenized, and the base model is asked, once. Called again, it goes on where it stopped; called for test after
-validation, it asks the same adapters. Seeds lie at least train.soup_members (or reverse_members, where that is more) apart, or
-their soups would share members; by default three of them that lie so.
+Tokenizing and the base model's predictions are done once. Started again, the benchmark resumes. Run for test
+after validation, it uses the same adapters. Soups of near seeds would share members: seeds must differ by at
+least train.soup_members (or reverse_members, if that is more). By default three such seeds run.
 """
 
 import argparse
 import shutil
+import sys
 from collections.abc import Sequence
 from contextlib import chdir
 from itertools import pairwise
 from pathlib import Path
 
-from workspace import Workspace, changed, read_profile
+from workspace import Workspace, add_arguments, changed, read_profile
 
-from viggo_pipe.errors import InputError
-from viggo_pipe.results import RESULTS, check_recordable, current_commit, record_run, seeds_apart
-from viggo_pipe.settings.train import TrainSettings
+from viggo_pipe.cli.git import current_commit
+from viggo_pipe.cli.record import check_recordable, record_run, seeds_apart
+from viggo_pipe.cli.recorded_runs import RESULTS
+from viggo_pipe.config.settings.train import TrainSettings
+from viggo_pipe.core.errors import InputError
+from viggo_pipe.core.stage import reporting
 
-_ONCE = ("fetch", "tokenize", "predict-base", "score-base")
-_ONCES_FILES = ("data", "predictions/base.jsonl", "metrics/tokens.json", "metrics/base.json")
-_TRAINING = ("train",)
-_TRAININGS_FILES = ("models", "plots/loss.csv", "metrics/model.json")
-_PER_SEED = (*_TRAINING, "predict-tuned", "predict-probes", "score-tuned", "score-probes", "compare")
+_ONCE = ("fetch", "tokenize", "predict-base")
+_FILES_OF_ONCE = ("data", "predictions/base.jsonl", "metrics/tokens.json")
+_FILES_OF_TRAINING = ("models", "plots/loss.csv", "metrics/model.json")
+_PER_SEED = ("train", "predict-tuned", "predict-robustness", "score")
 
 
 def record_seeds(
-    name: str, workspaces: Sequence[Workspace], trained: Sequence[Workspace], results: Path, commit: str | None
+    name: str,
+    workspaces: Sequence[Workspace],
+    trained: Sequence[Workspace],
+    results: Path,
+    commit: str | None,
 ) -> None:
-    """Run the stages in each of `workspaces`, whose params differ in the seed alone, and add its run to `results`/NAME.json.
+    """Run the stages in each workspace, and add its run to `results`/NAME.json.
 
-    Where a training has run in its counterpart of `trained`, whose params differ in the split alone, it is not run again: what
-    is asked on validation and then on test is one adapter.
+    Args:
+        workspaces: their params differ in the seed only.
+        trained: as `workspaces`, but for another split. Adapters that were trained there are not trained
+            again.
 
     Raises:
         InputError: a run cannot be recorded under NAME.
@@ -46,20 +56,20 @@ def record_seeds(
     first, *_ = workspaces
     first.run(*_ONCE)
     for workspace, counterpart in zip(workspaces, trained, strict=True):
-        workspace.take(first, _ONCE, _ONCES_FILES)
-        if counterpart.has_run(*_TRAINING) and not workspace.has_run(*_TRAINING):
-            workspace.take(counterpart, _TRAINING, _TRAININGS_FILES)
+        workspace.take(first, _ONCE, _FILES_OF_ONCE)
+        if counterpart.has_run("train") and not workspace.has_run("train"):
+            workspace.take(counterpart, ("train",), _FILES_OF_TRAINING)
         workspace.run(*_PER_SEED)
         _bring(record, workspace)
         with chdir(workspace.folder):
             record_run(name, commit)
         results.mkdir(parents=True, exist_ok=True)
         shutil.copy(workspace.folder / RESULTS / record.name, record)
-        print(f"{workspace.folder}: exact match {workspace.metrics('tuned')['exact_match']:.4f}, in {record}", flush=True)
+        print(f"{workspace.folder}: recorded in {record}", flush=True)
 
 
 def _bring(record: Path, workspace: Workspace) -> None:
-    """Put what is recorded already where `viggo record` looks for it."""
+    """Copy the record so far to where `viggo record` looks for it."""
     (workspace.folder / RESULTS).mkdir(exist_ok=True)
     if record.exists():
         shutil.copy(record, workspace.folder / RESULTS)
@@ -69,36 +79,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the arguments and record each seed.
 
     Raises:
-        InputError: the params are not valid, seeds lie too near to each other, or a run cannot be recorded.
+        InputError: the params are not valid, seeds are too near to each other, or a run cannot be recorded.
     """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name", help="of the record")
-    parser.add_argument("--params", type=Path, help="default: profiles/NAME.yaml")
-    parser.add_argument(
-        "--viggo", type=Path, help="the folder of ViGGO's CSV files; without it they come from the profile's source"
-    )
-    parser.add_argument("--seeds", type=int, nargs="+", help="default: three that lie far enough apart")
-    parser.add_argument("--split", choices=("validation", "test"), default="test", help="validation: to see what would come out")
+    parser.add_argument("name", help="of the record, and of the profile without --params")
+    add_arguments(parser, Path("runs/seeds"))
+    parser.set_defaults(params=None)
+    parser.add_argument("--seeds", type=int, nargs="+", help="default: three that share no member")
+    parser.add_argument("--split", choices=("validation", "test"), default="test")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder of records")
-    parser.add_argument("--commit", help="of the code, where this is a copy without its repository")
-    parser.add_argument("--root", type=Path, default=Path("runs/seeds"), help="where the stages run")
+    parser.add_argument("--commit", help="of the code, for a copy without its repository")
     options = parser.parse_args(arguments)
     params = read_profile(options.params or Path(f"profiles/{options.name}.yaml"), options.viggo)
-    members = seeds_apart(TrainSettings.model_validate(params["train"]))
-    seeds = sorted(set(options.seeds or (0, members, 2 * members)))
+    apart = seeds_apart(TrainSettings.model_validate(params["train"]))
+    seeds = sorted(set(options.seeds or (0, apart, 2 * apart)))
     for seed, following in pairwise(seeds):
-        if following - seed < members:
-            raise InputError(f"--seeds: the soups of {seed} and {following} would share members; let them lie {members} apart")
+        if following - seed < apart:
+            raise InputError(
+                f"--seeds: the soups of {seed} and {following} would share members; set them {apart} apart"
+            )
     workspaces, trained = (
-        [Workspace(changed(params, train={"seed": seed}, generate={"split": split}), options.root) for seed in seeds]
+        [
+            Workspace(changed(params, train={"seed": seed}, generate={"split": split}), options.root)
+            for seed in seeds
+        ]
         for split in (options.split, "validation")
     )
-    # Now: a record that this script has written to makes the repository differ from its commit.
+    # Before the first record is written: it makes the repository differ from its commit.
     record_seeds(options.name, workspaces, trained, options.results, options.commit or current_commit())
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        raise SystemExit(f"seeds: {error}") from error
+    sys.exit(reporting("seeds", main))

@@ -1,27 +1,33 @@
-"""ViGGO's rows as a profile has them: its prompt, its model's tokenizer."""
+"""ViGGO's rows as the profile mistral-7b has them: its prompt, its model's tokenizer."""
 
 from pathlib import Path
+from typing import TypeVar
 
-from viggo_pipe.base_model import BaseModel
-from viggo_pipe.dataset import read_splits
-from viggo_pipe.params import SECTIONS, Params, load_params
-from viggo_pipe.prompt import PromptEncoder
-from viggo_pipe.tokenizer import load_tokenizer
+from viggo_pipe.config.load import Params
+from viggo_pipe.config.profiles import load_profile
+from viggo_pipe.config.settings.section import Section
+from viggo_pipe.data.dataset import read_splits
+from viggo_pipe.models.base_model import BaseModel
+from viggo_pipe.models.tokenizer import load_tokenizer
+from viggo_pipe.tokens.prompt import PromptEncoder
 
 _MISTRAL = Path(__file__).parents[1] / "profiles/mistral-7b.yaml"
+AnySection = TypeVar("AnySection", bound=Section)
 
 
-def params_for(profile: Path, viggo: Path) -> Params:
-    """The params of a profile's file with the dataset in the folder `viggo`."""
-    params = load_params(*SECTIONS, path=profile)
-    params.dataset = params.dataset.model_copy(update={"source": "local", "path": str(viggo)})
-    params.runtime = params.runtime.model_copy(update={"progress": "plain"})
-    return params
+def changed(section: AnySection, **changes) -> AnySection:
+    """`section` with other values, which are checked."""
+    return type(section).model_validate(section.model_dump() | changes)
 
 
 def profile_for(folder: Path, viggo: Path) -> tuple[Params, BaseModel]:
-    """The mistral-7b profile's params with the dataset in the folder `viggo`, and the model in `folder`."""
-    return params_for(_MISTRAL, viggo), BaseModel(folder, folder.name, None)
+    """The profile's params with the dataset in the folder `viggo`, and the model in `folder`."""
+    params = load_profile(_MISTRAL)
+    sections = {
+        "dataset": changed(params.dataset, source="local", path=str(viggo)),
+        "runtime": changed(params.runtime, progress="plain"),
+    }
+    return params.model_copy(update=sections), BaseModel(folder, folder.name, None)
 
 
 def read_split(params: Params, split: str) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Times the optimizer steps of a Trainer, whichever it is, and counts the real tokens that go into them."""
+"""Time the optimizer steps of any Trainer, and count the real tokens in them."""
 
 import statistics
 import time
@@ -10,19 +10,26 @@ from transformers import Trainer, TrainerCallback
 WARM_UP, WINDOW = 4, 3  # optimizer steps
 
 
-class Clock(TrainerCallback):
-    """The tokens a second of some windows of steps, after the first ones; and the kernels of some steps after the last window.
+class StepTimer(TrainerCallback):
+    """Tokens a second over windows of steps after a warm-up, then the kernels of some more steps.
 
     Args:
-        collate: the Trainer's own collator, in whose place this one stands.
-        count: the real tokens of the rows that it is given.
-        accumulation: batches an optimizer step.
-        windows: how many.
-        profiled: steps whose kernels are recorded.
+        collate: the Trainer's collator, which this object wraps.
+        count: the real tokens of a batch's rows.
+        gradient_accumulation_steps: batches an optimizer step.
+        windows: number of windows.
+        profiled: number of steps whose kernels are recorded.
     """
 
-    def __init__(self, collate: Callable, count: Callable[[list], int], accumulation: int, windows: int, profiled: int = 0):
-        self._collate, self._count, self._accumulation = collate, count, accumulation
+    def __init__(
+        self,
+        collate: Callable,
+        count: Callable[[list], int],
+        gradient_accumulation_steps: int,
+        windows: int,
+        profiled: int = 0,
+    ):
+        self._collate, self._count, self._batches = collate, count, gradient_accumulation_steps
         self._timed, self._profiled = WARM_UP + WINDOW * windows, profiled
         self._tokens: list[int] = []
         self._ends: list[float] = []
@@ -44,11 +51,13 @@ class Clock(TrainerCallback):
         control.should_training_stop = len(self._ends) == self._timed + self._profiled
 
     def train(self, trainer: Trainer) -> dict:
-        """Train as far as there is something to measure; the figures."""
+        """Train until everything is measured, and return the figures."""
         trainer.data_collator = self
         trainer.add_callback(self)
         trainer.train()
-        per_step = [sum(self._tokens[i : i + self._accumulation]) for i in range(0, len(self._tokens), self._accumulation)]
+        per_step = [
+            sum(self._tokens[i : i + self._batches]) for i in range(0, len(self._tokens), self._batches)
+        ]
         rates = []
         for start in range(WARM_UP, self._timed, WINDOW):
             seconds = self._ends[start + WINDOW - 1] - self._ends[start - 1]
@@ -63,7 +72,7 @@ class Clock(TrainerCallback):
         return figures | ({"kernels": self._kernels()} if self._profiled else {})
 
     def _kernels(self, most: int = 30) -> dict[str, float]:
-        """Milliseconds a step by kernel, of the `most` that take longest, and of the `rest`."""
+        """Milliseconds a step of the `most` slowest kernels, and of the `rest`."""
         events = self._profiler.key_averages()
         device = "self_device_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
         times = {event.key: getattr(event, device) / 1e3 / self._profiled for event in events}
@@ -73,5 +82,5 @@ class Clock(TrainerCallback):
 
 
 def peak_gpu_memory() -> float:
-    """What torch has held of the GPU's memory, in GB; 0 without one."""
+    """The most GPU memory that torch has reserved, in GB; 0 without a GPU."""
     return round(torch.cuda.max_memory_reserved() / 1e9, 1) if torch.cuda.is_available() else 0.0

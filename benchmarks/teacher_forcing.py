@@ -1,4 +1,4 @@
-"""Generation that is made to give references, so that random or untrained weights have answers of the usual lengths."""
+"""Force generation to give the references: untrained weights then give answers of the usual lengths."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import repeat
@@ -6,12 +6,13 @@ from itertools import repeat
 import torch
 from transformers import LogitsProcessor
 
-from viggo_pipe.constrained_decoding import Constraint, GrammarProcessor
-from viggo_pipe.prompt import PromptEncoder
+from viggo_pipe.decoding.constraint import Constraint
+from viggo_pipe.decoding.grammar_processor import GrammarProcessor
+from viggo_pipe.tokens.prompt import PromptEncoder
 
 
 class Forced(LogitsProcessor):
-    """Gives each row's next reference token the highest score, and then asks the row's grammar, if there is one."""
+    """Give each row's next reference token the highest score; then apply the row's grammar, if any."""
 
     def __init__(self, references: Sequence[Sequence[int]], grammar: GrammarProcessor | None):
         longest = max(map(len, references))
@@ -20,15 +21,17 @@ class Forced(LogitsProcessor):
         self._rows: list[int] | None = None  # those that `_forced` has
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        return self.masked(scores, range(len(self._references)), input_ids[:, -1].tolist() if self._step else None)
+        return self.masked(
+            scores, range(len(self._references)), input_ids[:, -1].tolist() if self._step else None
+        )
 
     def masked(self, scores: torch.Tensor, rows: Sequence[int], tokens: Sequence[int] | None) -> torch.Tensor:
         """As `GrammarProcessor.masked`."""
         if self._rows is None:
             self._references = _moved(self._references, scores.device)
         if list(rows) != self._rows:
-            # Indexed on the GPU: on the host torch does it by threads that for some milliseconds after it wait at full speed,
-            # on the cores that a grammar's masks need.
+            # Indexed on the GPU. On the host, torch's threads would spin for some milliseconds on the cores
+            # that compute the grammar's masks.
             self._rows = list(rows)
             self._forced = self._references[_moved(torch.tensor(self._rows), scores.device)]
         column = min(self._step, self._references.shape[1] - 1)
@@ -42,24 +45,31 @@ class Forced(LogitsProcessor):
 
 
 class ForcedConstraint:
-    """Stands for a `Constraint`, and forces references."""
+    """A `Constraint` that forces references."""
 
     def __init__(self, references: Mapping[str, list[int]], constraint: Constraint | None):
         self._references, self._constraint = references, constraint
 
-    def processors(self, batches: Sequence[Sequence[str]], repeatable: bool = False) -> Iterator[Forced]:
+    def processors(self, batches: Sequence[Sequence[str]]) -> Iterator[Forced]:
         """As `Constraint.processors`, for one generation."""
         grammars = repeat(None) if self._constraint is None else self._constraint.processors(batches)
         forced = zip(batches, grammars)  # noqa: B905 (repeat has no end)
-        return (Forced([self._references[sentence] for sentence in sentences], grammar) for sentences, grammar in forced)
+        return (
+            Forced([self._references[sentence] for sentence in sentences], grammar)
+            for sentences, grammar in forced
+        )
 
 
 def _moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """`tensor` on `device`: from pinned memory, whose copy does not wait for what the GPU has to do yet."""
+    """`tensor` on `device`, copied from pinned memory: that does not wait for the GPU."""
     return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
 
 def reference_tokens(encoder: PromptEncoder, rows: Sequence[Mapping[str, str]]) -> dict[str, list[int]]:
-    """The ids of each sentence's reference, and EOS."""
-    examples = {row["sentence"]: encoder.example(row["sentence"], row["meaning_representation"]) for row in rows}
-    return {sentence: example["input_ids"][example["answer_start"] :] for sentence, example in examples.items()}
+    """The ids of each sentence's reference, EOS included."""
+    examples = {
+        row["sentence"]: encoder.example(row["sentence"], row["meaning_representation"]) for row in rows
+    }
+    return {
+        sentence: example["input_ids"][example["answer_start"] :] for sentence, example in examples.items()
+    }

@@ -1,4 +1,7 @@
-"""Runs each method of a benchmark in a process of its own, alone on this machine, and writes their figures as they come."""
+"""Run each method of a benchmark in a process of its own, alone on this machine.
+
+Figures are written as they come.
+"""
 
 import argparse
 import fcntl
@@ -8,45 +11,56 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
-from viggo_pipe.machine import describe_machine
+from viggo_pipe.core.machine import describe_machine
 
 Method = Callable[[argparse.Namespace], dict]
-_PEERS = {"trl": "trl", "liger-kernel": "liger_kernel", "unsloth": "unsloth"}  # and the module that each is imported as
+_PEERS = {"trl": "trl", "liger-kernel": "liger_kernel", "unsloth": "unsloth"}  # distribution: module
 _LIMIT = 240  # seconds; on an H100 the longest method took less than half of it
 
 
 def add_arguments(parser: argparse.ArgumentParser, methods: Mapping[str, Method], out: Path) -> None:
     """The arguments that `run` takes."""
     parser.add_argument("model", type=Path, help="a folder that benchmarks/mistral_shape.py wrote")
-    parser.add_argument("viggo", type=Path, help="the folder of ViGGO's CSV files")
-    parser.add_argument("--methods", nargs="+", choices=methods, default=list(methods), metavar="METHOD", help=", ".join(methods))
-    parser.add_argument("--here", action="store_true", help="run one method in this process, and print its figures as JSON")
+    parser.add_argument("viggo", type=Path, help="folder of ViGGO's CSV files")
+    parser.add_argument(
+        "--here", action="store_true", help="run one method in this process, and print its figures as JSON"
+    )
     parser.add_argument("--limit", type=float, default=_LIMIT, help="seconds after which a method is stopped")
+    add_methods(parser, methods, out)
+
+
+def add_methods(parser: argparse.ArgumentParser, methods: Iterable[str], out: Path) -> None:
+    """The arguments --methods and --out."""
+    names = list(methods)
+    parser.add_argument(
+        "--methods", nargs="+", choices=names, default=names, metavar="METHOD", help=", ".join(names)
+    )
     parser.add_argument("--out", type=Path, default=out)
 
 
 def run(options: argparse.Namespace, methods: Mapping[str, Method], script: str) -> None:
-    """Run the methods asked for; one that fails is recorded with its last line."""
+    """Run the chosen methods. Of one that fails, the last line is recorded."""
     if options.here:
         print(json.dumps(methods[options.methods[0]](options)))
         return
     results = Results(options.out)
     for method in options.methods:
-        results.add(method, _figures([sys.executable, script, *sys.argv[1:], "--methods", method, "--here"], options.limit))
+        command = [sys.executable, script, *sys.argv[1:], "--methods", method, "--here"]
+        results.add(method, _figures(command, options.limit))
 
 
 class Results:
     """The file `out`: `machine`, and under `methods` the figures of each, or its `error`.
 
-    What it has of other methods stays, if it was measured on such a machine with such versions.
+    Figures of other methods stay if machine and versions are the same.
 
     Args:
-        machine: as a process that measured describes it; this one sees GPUs only where it has imported torch.
+        machine: as the process that measured describes it. This one sees GPUs only if it imported torch.
     """
 
     def __init__(self, out: Path, machine: dict | None = None):
@@ -65,14 +79,14 @@ class Results:
 
 
 def peer_versions() -> dict[str, dict[str, str]]:
-    """`versions` of the peers that this process has imported, if it has any."""
+    """`versions` of the peer libraries that this process has imported, if any."""
     found = {name: metadata.version(name) for name, module in _PEERS.items() if module in sys.modules}
     return {"versions": found} if found else {}
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Wait until no other benchmark measures on this machine, and keep others waiting."""
+    """Wait until no other benchmark measures on this machine, and make others wait."""
     with open(Path(tempfile.gettempdir()) / "viggo-pipe-benchmark.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
         yield
@@ -80,8 +94,10 @@ def alone() -> Iterator[None]:
 
 def _figures(command: list[str], limit: float) -> dict:
     with alone():
-        # With what it starts in its turn, so that nothing of it is left on the GPU.
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        # In a session of its own: stopping it stops its children too, and nothing stays on the GPU.
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
         try:
             output, errors = process.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
