@@ -95,15 +95,20 @@ def test_plan_prints_and_ends_with_0_where_it_fits(project, capsys):
 
 
 @pytest.mark.parametrize(
-    ("base", "gpus", "known"),
-    [("tiny", [], True), ("another", [], False), ("tiny", ["a GPU elsewhere"], False)],
+    ("base", "gpus", "speed", "known"),
+    [
+        ("tiny", [], 100.0, True),
+        ("another", [], 100.0, False),
+        ("tiny", ["a GPU elsewhere"], 100.0, False),
+        ("tiny", [], 0.0, False),  # resumed behind its last step
+    ],
 )
-def test_the_time_is_reckoned_from_a_training_of_the_same_model_on_the_same_device(
-    project, tiny_folder, base, gpus, known
+def test_the_time_is_estimated_from_a_training_of_the_same_model_on_the_same_device(
+    project, tiny_folder, base, gpus, speed, known
 ):
     (project.folder / "runs").mkdir()
     run = {
-        "tokens_per_second": 100.0,
+        "tokens_per_second": speed,
         "base": tiny_folder.name if base == "tiny" else base,
         "machine": {"gpus": gpus},
     }

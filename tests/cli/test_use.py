@@ -44,3 +44,11 @@ def test_a_kill_after_the_backup_leaves_params_yaml(project, monkeypatch):
     assert main(["use", "smollm2-135m"]) == 130
     assert (project.folder / "params.yaml").read_bytes() == before
     assert (project.folder / "params.yaml.bak").read_bytes() == before
+
+
+def test_a_mistake_in_the_quickstart_is_not_blamed_on_the_profile(project, capsys):
+    complete = project.folder / "profiles/quickstart.yaml"
+    text = complete.read_text(encoding="utf-8")
+    complete.write_text(text.replace("lora:\n", "lora:\n  rr: 1\n"), encoding="utf-8")
+    assert main(["use", "mistral-7b"]) == 2
+    assert "profiles/quickstart.yaml: unknown key lora.rr" in capsys.readouterr().err

@@ -1,7 +1,6 @@
 """`viggo record`: saves the workspace's run on real ViGGO in results/NAME.json."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,7 @@ from viggo_pipe.cli.recorded_runs import PUBLISHED, RESULTS, check_is_viggo, cor
 from viggo_pipe.config.load import SECTIONS, Params, load_params
 from viggo_pipe.config.settings.train import TrainSettings
 from viggo_pipe.core.errors import InputError
-from viggo_pipe.core.files import atomic_write
-from viggo_pipe.core.metrics_io import read_metrics
+from viggo_pipe.core.metrics_io import read_metrics, write_metrics
 
 _STAGES = ("train", "predict-base", "predict-tuned", "predict-robustness")
 _METRICS = ("base", "tuned", "comparison", "model", "robustness")
@@ -54,10 +52,7 @@ def record_run(name: str, commit: str | None = None) -> Path:
         "commit": commit or current_commit(),
         "right": "".join("1" if is_right else "0" for is_right in right),
     }
-    recorded["runs"] = dict(sorted(recorded["runs"].items(), key=lambda run: int(run[0])))
-    with atomic_write(path) as file:
-        json.dump(recorded, file, indent=2, sort_keys=True)
-        file.write("\n")
+    write_metrics(path, recorded)
     return path
 
 

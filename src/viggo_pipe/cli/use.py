@@ -10,4 +10,4 @@ def run(options: argparse.Namespace) -> None:
     path, backup = use_profile(options.profile)
     if backup is not None:
         print(f"params.yaml had changes of its own: it is kept as {backup}")
-    print(f"params.yaml is now {path}; `viggo check` checks its sources, `dvc repro` runs it")
+    print(f"params.yaml has the values of {path}; `viggo check` checks its sources, `dvc repro` runs it")

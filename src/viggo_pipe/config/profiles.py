@@ -22,7 +22,9 @@ def load_profile(path: Path) -> Params:
     """
     content, complete = read_yaml(path), path.with_name(_COMPLETE)
     if path != complete and complete.is_file():
-        content = _merged(read_yaml(complete), content)
+        base = read_yaml(complete)
+        check_params(base, complete)  # so that its mistakes are not taken for those of `path`
+        content = _merged(base, content)
     return check_params(content, path)
 
 

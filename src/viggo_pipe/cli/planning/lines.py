@@ -53,6 +53,8 @@ def _time(estimate: Estimate) -> str:
     device = gpus[0] if gpus else NO_GPU
     if (base, device) != (estimate.base, estimate.device.name):
         return unknown
+    if not speed:  # a training that was resumed behind its last step
+        return unknown
     minutes = sum(direction.trained for direction in estimate.directions) / speed / 60
     return (
         f"about {minutes:,.0f} min to train, at the last training's {speed:,.0f} tokens/s ({_LAST_TRAINING})"

@@ -1,4 +1,7 @@
-"""params.yaml, section `train`. Names that TrainingArguments has mean what they mean there."""
+"""params.yaml, section `train`. Names are those of TrainingArguments where it has one.
+
+The descriptions say where a meaning is narrower, as that of `torch_compile` and `full_determinism`.
+"""
 
 from typing import Literal, Self
 
