@@ -27,7 +27,7 @@ from viggo_pipe.config.load import Params
 from viggo_pipe.decoding.constraint import Constraint
 from viggo_pipe.decoding.generate import BatchGenerator
 from viggo_pipe.decoding.known_names import KnownNames
-from viggo_pipe.models.base_model import BaseModel
+from viggo_pipe.models.base_model import BaseCheckpoint
 from viggo_pipe.models.dequantize import dequantize
 from viggo_pipe.models.loading import load_model
 
@@ -37,13 +37,13 @@ _LONGEST = 512  # tokens of a prompt with its answer
 _FEW = 8  # sentences for a method that takes minutes
 
 
-def load_adapted(params: Params, base: BaseModel) -> PeftModel:
+def load_adapted(params: Params, base: BaseCheckpoint) -> PeftModel:
     """The model with an untrained adapter."""
     lora = LoraConfig(r=_RANK, lora_alpha=_ALPHA, target_modules="all-linear", task_type="CAUSAL_LM")
     return get_peft_model(load_model(base, params.quantize), lora)
 
 
-def load_unsloth(params: Params, base: BaseModel) -> PeftModel:
+def load_unsloth(params: Params, base: BaseCheckpoint) -> PeftModel:
     """The same with Unsloth, prepared for its own generation."""
     from unsloth import FastLanguageModel
 

@@ -23,7 +23,7 @@ from step_timer import StepTimer
 from viggo_rows import changed, encoder_for, profile_for, read_split
 
 from viggo_pipe.models.loading import load_model
-from viggo_pipe.tokens.rows import TokenRows
+from viggo_pipe.tokens.mapped_rows import TokenRows
 from viggo_pipe.training.distributed import is_main_process, process_group, processes_to_start, world_size
 from viggo_pipe.training.fsdp import make_shardable
 from viggo_pipe.training.launch import run_in_processes
@@ -50,7 +50,7 @@ _CHANGES = {
     "2 processes, DDP, fused and compiled": {"num_processes": 2},
 }
 _REFERENCE = dict.fromkeys(("1 process, batches of 4", "2 processes, DDP", "2 processes, FSDP"), "1 process")
-_REFERENCE["2 processes, DDP, fused and compiled"] = "1 process, folded and compiled"
+_REFERENCE["2 processes, DDP, fused and compiled"] = "1 process, fused and compiled"
 
 
 def settings(method: str, params):

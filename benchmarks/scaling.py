@@ -106,7 +106,6 @@ def write_predictions(workspace: Path) -> None:
 
 def start_training(settings: dict[str, object]) -> None:
     """Read the tokens that lie here as stage train does, and take two optimizer steps, of a row or a pack."""
-    import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
     from peft import LoraConfig, get_peft_model
     from transformers import LlamaConfig, LlamaForCausalLM
 

@@ -25,7 +25,7 @@ from viggo_rows import changed, encoder_for, profile_for, read_split
 
 from viggo_pipe.models.loading import load_model
 from viggo_pipe.tokens.collate import IGNORED
-from viggo_pipe.tokens.rows import TokenRows
+from viggo_pipe.tokens.mapped_rows import TokenRows
 from viggo_pipe.training.lora import add_adapter
 from viggo_pipe.training.train import build_trainer, prepare_for_training
 

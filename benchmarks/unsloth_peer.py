@@ -10,12 +10,12 @@ if any(argument.startswith("Unsloth") for argument in sys.argv):
 import torch
 from transformers import PreTrainedModel
 
-from viggo_pipe.models.base_model import BaseModel
+from viggo_pipe.models.base_model import BaseCheckpoint
 
 _LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
-def load_with_unsloth(base: BaseModel, length: int, rank: int, alpha: int) -> PreTrainedModel:
+def load_with_unsloth(base: BaseCheckpoint, length: int, rank: int, alpha: int) -> PreTrainedModel:
     """The NF4 model of `base` with an untrained adapter, for rows of at most `length` tokens."""
     from unsloth import FastLanguageModel
 

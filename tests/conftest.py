@@ -53,10 +53,10 @@ def tiny_parts(tiny_folder):
     from transformers import AutoModelForCausalLM
 
     from viggo_pipe.config.settings.prompt import PromptSettings
-    from viggo_pipe.models.base_model import BaseModel
+    from viggo_pipe.models.base_model import BaseCheckpoint
     from viggo_pipe.models.tokenizer import load_tokenizer
     from viggo_pipe.tokens.prompt import PromptEncoder
 
-    tokenizer = load_tokenizer(BaseModel(tiny_folder, "tiny", None))
+    tokenizer = load_tokenizer(BaseCheckpoint(tiny_folder, "tiny", None))
     model = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32)
     return model, tokenizer, PromptEncoder(tokenizer, PromptSettings(template="{sentence}\n", reverse=None))

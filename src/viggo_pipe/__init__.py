@@ -2,4 +2,6 @@
 representation.
 """
 
+import viggo_pipe.core.before_imports  # noqa: F401 (before any other module imports transformers or peft)
+
 __version__ = "0.1.0"

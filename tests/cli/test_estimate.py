@@ -5,8 +5,8 @@ from helpers.imports import ROOT
 
 from viggo_pipe.cli.planning.estimate import Direction
 from viggo_pipe.config.profiles import load_profile
+from viggo_pipe.tokens.mapped_rows import TokenRows
 from viggo_pipe.tokens.prompt import Example
-from viggo_pipe.tokens.rows import TokenRows
 
 TRAIN = load_profile(ROOT / "profiles/quickstart.yaml").train
 EXAMPLES = [Example(input_ids=list(range(length)), answer_start=length - 10) for length in (30, 40)]

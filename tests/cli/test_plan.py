@@ -16,8 +16,8 @@ from viggo_pipe.cli.planning.sources import find_sources
 from viggo_pipe.config.load import SECTIONS, load_params
 from viggo_pipe.core.errors import InputError
 from viggo_pipe.models.oom import explain_out_of_memory
+from viggo_pipe.tokens.mapped_rows import TokenRows
 from viggo_pipe.tokens.prompt import PromptEncoder
-from viggo_pipe.tokens.rows import TokenRows
 from viggo_pipe.training.packing import pack_rows
 
 CPU = Device("a CPU", 1e12, False)
@@ -85,7 +85,7 @@ def test_the_other_direction_is_planned_too(project, capsys):
     assert both.directions[0].steps == one.steps and both.steps == 3 * one.steps
     assert [direction.members for direction in both.directions] == [1, 2]
     assert main(["plan"]) == 0
-    assert "training, the other direction: 40 rows an epoch" in capsys.readouterr().out
+    assert "training, reverse: 40 rows an epoch" in capsys.readouterr().out
 
 
 def test_plan_prints_and_ends_with_0_where_it_fits(project, capsys):

@@ -10,7 +10,7 @@ from viggo_pipe.core.jsonl import write_jsonl
 from viggo_pipe.data.sample import generate_sample
 from viggo_pipe.decoding import parser
 from viggo_pipe.decoding.constraint import Constraint
-from viggo_pipe.models.base_model import BaseModel
+from viggo_pipe.models.base_model import BaseCheckpoint
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def params(tiny_folder, tmp_path, monkeypatch):
         parser.TRAINING_ROWS,
         generate_sample(SampleSettings(train=5, validation=1, test=1, seed=0))["train"],
     )
-    monkeypatch.setattr(parser, "find_base_model", lambda settings: BaseModel(tiny_folder, "tiny", None))
+    monkeypatch.setattr(parser, "find_base_model", lambda settings: BaseCheckpoint(tiny_folder, "tiny", None))
     return load_profile(ROOT / "profiles/quickstart.yaml")
 
 

@@ -3,7 +3,6 @@
 On a CPU, the library does not ask for autocast, and accelerate knows no FSDP.
 """
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch

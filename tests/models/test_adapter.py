@@ -17,14 +17,14 @@ from viggo_pipe.models.adapter import (
     reverse_adapter,
     save_adapter,
 )
-from viggo_pipe.models.base_model import BaseModel
+from viggo_pipe.models.base_model import BaseCheckpoint
 
 PROMPT = PromptSettings(template="{sentence}\n", reverse="{meaning_representation}\n")
 
 
 @pytest.fixture(scope="module")
 def base(tiny_folder):
-    return BaseModel(tiny_folder, "tiny", "0" * 40)
+    return BaseCheckpoint(tiny_folder, "tiny", "0" * 40)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_a_loaded_adapter_computes_what_the_saved_one_does(adapted, base, tiny_p
 
 def test_an_adapter_of_another_base_is_refused(adapted, base, tiny_parts, tmp_path):
     save_adapter(adapted, base, PROMPT, tmp_path / "adapter")
-    other = BaseModel(base.folder, "other", None)
+    other = BaseCheckpoint(base.folder, "other", None)
     with pytest.raises(InputError, match=r"was trained on tiny at 000000000000, but .* model is other"):
         load_adapter(tiny_parts[0], other, tmp_path / "adapter")
 

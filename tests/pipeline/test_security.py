@@ -24,14 +24,14 @@ from helpers.tiny_gguf import write_tiny_gguf
 from pydantic import ValidationError
 from safetensors import safe_open
 
-import viggo_pipe.core.libraries
+import viggo_pipe.core.before_imports
 from viggo_pipe.cli.main import main
 from viggo_pipe.config.load import load_params
 from viggo_pipe.config.settings.model import ModelSettings
 from viggo_pipe.config.settings.quantize import QuantizeSettings
 from viggo_pipe.core.errors import InputError
 from viggo_pipe.models.adapter import load_adapter
-from viggo_pipe.models.base_model import BaseModel, find_base_model
+from viggo_pipe.models.base_model import BaseCheckpoint, find_base_model
 from viggo_pipe.models.loading import load_model
 from viggo_pipe.models.tokenizer import load_tokenizer
 
@@ -116,7 +116,7 @@ def test_a_base_model_is_loaded_from_safetensors_alone(folder, canary):
 
 @pytest.mark.usefixtures("no_pickle")
 def test_an_adapter_is_loaded_from_safetensors_alone(tiny_folder, tmp_path, canary):
-    base = BaseModel(tiny_folder, "tiny", None)
+    base = BaseCheckpoint(tiny_folder, "tiny", None)
     config = {"peft_type": "LORA", "base_model_name_or_path": "tiny", "r": 1, "target_modules": ["q_proj"]}
     change_json(tmp_path / "adapter_config.json", **config)
     (tmp_path / "adapter_model.bin").write_bytes(pickle.dumps(Attack(canary)))
@@ -189,7 +189,7 @@ def test_libraries_are_kept_from_fetching_compiled_code(tmp_path, monkeypatch, c
     """
     (tmp_path / "kernels.py").write_text(attack_by_code(canary), encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    assert viggo_pipe.core.libraries
+    assert viggo_pipe.core.before_imports
     with pytest.raises(ImportError):
         import kernels  # noqa: F401
 

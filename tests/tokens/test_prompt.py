@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from viggo_pipe.config.settings.prompt import PromptSettings
-from viggo_pipe.models.base_model import BaseModel
+from viggo_pipe.models.base_model import BaseCheckpoint
 from viggo_pipe.models.tokenizer import load_tokenizer
 from viggo_pipe.tokens.prompt import PromptEncoder
 
@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tokenizer(folder):
-    return load_tokenizer(BaseModel(folder, "tiny", None))
+    return load_tokenizer(BaseCheckpoint(folder, "tiny", None))
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_a_tokenizer_without_the_fast_backend_gives_the_same(tokenizer, encoder,
 
 
 def test_a_tokenizer_that_truncates_and_pads_by_its_file_does_neither(folder, encoder):
-    tokenizer = load_tokenizer(BaseModel(folder, "tiny", None))
+    tokenizer = load_tokenizer(BaseCheckpoint(folder, "tiny", None))
     tokenizer.backend_tokenizer.enable_truncation(3)
     tokenizer.backend_tokenizer.enable_padding(length=400)
     rows = [SENTENCE, SENTENCE + SENTENCE], [MEANING, MEANING]

@@ -16,7 +16,7 @@ EXAMPLES = [
 
 
 def tables():
-    """Every third row is one of the other direction."""
+    """Every third row is a reverse row."""
     for start in range(0, len(EXAMPLES), 8):
         rows = [
             {"id": str(number), **EXAMPLES[number], "reverse": number % 3 == 2}

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig, MistralConfig
 from viggo_pipe.config.settings.dataset import SampleSettings
 from viggo_pipe.data.sample import generate_sample
 from viggo_pipe.tokens.collate import CausalCollator
-from viggo_pipe.tokens.rows import TokenRows
+from viggo_pipe.tokens.mapped_rows import TokenRows
 from viggo_pipe.training.compile import compile_layers
 from viggo_pipe.training.fused_lora import fuse_lora
 from viggo_pipe.training.packed_attention import take_packs

@@ -14,7 +14,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from viggo_pipe.core.errors import InputError
-from viggo_pipe.tokens.rows import TokenRows
+from viggo_pipe.tokens.mapped_rows import TokenRows
 from viggo_pipe.training.determinism import deterministic_algorithms
 from viggo_pipe.training.packed_attention import take_packs
 from viggo_pipe.training.packing import PackCollator, Packs

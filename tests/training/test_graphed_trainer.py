@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM
 from viggo_pipe.config.profiles import load_profile
 from viggo_pipe.config.settings.dataset import SampleSettings
 from viggo_pipe.data.sample import generate_sample
-from viggo_pipe.tokens.rows import TokenRows
+from viggo_pipe.tokens.mapped_rows import TokenRows
 from viggo_pipe.training.train import prepare_for_training, train_adapter
 
 

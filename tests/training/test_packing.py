@@ -10,7 +10,7 @@ from viggo_pipe.config.settings.dataset import SampleSettings
 from viggo_pipe.core.errors import InputError
 from viggo_pipe.data.sample import generate_sample
 from viggo_pipe.tokens.collate import IGNORED, CausalCollator
-from viggo_pipe.tokens.rows import TokenRows
+from viggo_pipe.tokens.mapped_rows import TokenRows
 from viggo_pipe.training.packed_attention import take_packs
 from viggo_pipe.training.packing import PackCollator, Packs, pack_rows
 

@@ -12,7 +12,7 @@ from viggo_pipe.config.profiles import load_profile
 from viggo_pipe.config.settings.dataset import SampleSettings
 from viggo_pipe.core.errors import InputError
 from viggo_pipe.data.sample import generate_sample
-from viggo_pipe.tokens.rows import TokenRows
+from viggo_pipe.tokens.mapped_rows import TokenRows
 from viggo_pipe.training.distributed_trainer import FilledUp
 from viggo_pipe.training.train import build_trainer, train_adapter
 

@@ -234,7 +234,7 @@ def test_the_other_direction_is_learnt_beside_and_changes_nothing(soup, monkeypa
     original, calls = torch.optim.AdamW.step, iter(range(1, 10**6))
 
     def step(self, *given, **named):
-        if next(calls) == members * STEPS + 5:  # in the one of the other direction
+        if next(calls) == members * STEPS + 5:  # in the reverse one
             raise KeyboardInterrupt
         return original(self, *given, **named)
 
@@ -260,7 +260,7 @@ def test_a_member_of_the_other_direction_that_diverges_leaves_nothing(soup, monk
     monkeypatch.setattr("viggo_pipe.training.soup.train_adapter", diverging)
     capsys.readouterr()
     assert soup.run(monkeypatch, "train_lora.py") == 2
-    assert "member 1 of 1 of the other direction: the loss is nan at step 3\n" in capsys.readouterr().err
+    assert "reverse member 1 of 1: the loss is nan at step 3\n" in capsys.readouterr().err
     assert not (soup.folder / "runs/diverged").exists() and not (soup.folder / "models").exists()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from viggo_pipe.core.errors import InputError
-from viggo_pipe.core.hub_errors import RepoType, Wanted, explain
+from viggo_pipe.core.hub_errors import Download, RepoType, explain
 
 # What the client itself waits out, with growing pauses; anything else that the Hub answers is final.
 _TRANSIENT = {408, 429, 500, 502, 503, 504}
@@ -26,7 +26,7 @@ def download_file(repo: str, revision: str, filename: str, repo_type: RepoType) 
     Raises:
         InputError: the file is not to be had: no network, no such thing, no permission, no space.
     """
-    with _explaining(Wanted(repo, revision, repo_type, filename)):
+    with _explaining(Download(repo, revision, repo_type, filename)):
         from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
 
         cached = try_to_load_from_cache(repo, filename, revision=revision, repo_type=repo_type)
@@ -47,7 +47,7 @@ def download_snapshot(repo: str, revision: str, patterns: list[str], repo_type: 
     Raises:
         InputError: as `download_file`; or no file matches.
     """
-    with _explaining(Wanted(repo, revision, repo_type)):
+    with _explaining(Download(repo, revision, repo_type)):
         from huggingface_hub import HfApi, constants, snapshot_download
         from huggingface_hub.errors import (
             HfHubHTTPError,
@@ -88,7 +88,7 @@ def download_snapshot(repo: str, revision: str, patterns: list[str], repo_type: 
 
 
 def _ask_once(ask: Callable[[], object]) -> None:
-    """See with one request whether the Hub answers, and whether it would hand over what is wanted.
+    """See with one request whether the Hub answers, and whether it would hand over `repo`.
 
     The client alone retries for half a minute where the connection is refused, and for minutes where packets
     are dropped. Its listing of a snapshot has no timeout at all. It wraps most answers in one and the same
@@ -104,7 +104,7 @@ def _ask_once(ask: Callable[[], object]) -> None:
 
 
 @contextmanager
-def _explaining(wanted: Wanted) -> Iterator[None]:
+def _explaining(download: Download) -> Iterator[None]:
     """Silence the client, and turn what it raises into an InputError."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -121,7 +121,7 @@ def _explaining(wanted: Wanted) -> Iterator[None]:
         try:
             yield
         except (HTTPError, OSError, ValueError, RuntimeError) as error:
-            raise InputError(explain(error, wanted)) from error
+            raise InputError(explain(error, download)) from error
 
 
 def _check_environment() -> None:

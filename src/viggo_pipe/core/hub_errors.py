@@ -25,7 +25,7 @@ _REASONS = {
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Download:
     """What is being fetched, for the error messages; `filename` is None for a snapshot."""
 
     repo: str
@@ -38,77 +38,80 @@ class Wanted:
         return f"{self.filename} of {repo}" if self.filename else repo
 
 
-def explain(error: BaseException, wanted: Wanted) -> str:
-    """The line for `error`, which the client raised while it fetched `wanted`."""
+def explain(error: BaseException, download: Download) -> str:
+    """The line for `error`, which the client raised while it fetched `download`."""
     from huggingface_hub import constants, errors, get_token
 
     if isinstance(error, errors.LocalEntryNotFoundError):
         if constants.HF_HUB_OFFLINE:
             error = errors.OfflineModeIsEnabled()
         error = error.__cause__ or error
-    section = wanted.repo_type
+    section = download.repo_type
     elsewhere = f"set {section}.source to another source"
     login = "set HF_TOKEN or run `hf auth login`"
     status = error.response.status_code if isinstance(error, errors.HfHubHTTPError) else None
     if isinstance(error, errors.OfflineModeIsEnabled):
         return (
-            f"{wanted} is not in the Hub's cache on this machine, and HF_HUB_OFFLINE is set; unset it and "
+            f"{download} is not in the Hub's cache on this machine, and HF_HUB_OFFLINE is set; unset it and "
             f"run once with a network, point HF_HOME to a filled cache, or {elsewhere}"
         )
     if isinstance(error, errors.GatedRepoError):
         trouble = "your token does not open it" if get_token() else "there is no token"
         return (
-            f"{wanted} is gated, and {trouble} ({status}); accept the terms on its page on the Hub, and "
+            f"{download} is gated, and {trouble} ({status}); accept the terms on its page on the Hub, and "
             f"{login} with the account that accepted them"
         )
     if isinstance(error, errors.RevisionNotFoundError):
-        return f"{wanted}: the Hub knows no revision {wanted.revision} ({status}); correct {section}.revision"
+        return (
+            f"{download}: the Hub knows no revision {download.revision} ({status}); correct "
+            f"{section}.revision"
+        )
     if isinstance(error, errors.EntryNotFoundError) and status is not None:
         return (
-            f"{wanted}: not in revision {wanted.revision} ({status}); correct {section}.repo or "
+            f"{download}: not in revision {download.revision} ({status}); correct {section}.repo or "
             f"{section}.revision"
         )
     if isinstance(error, errors.RepositoryNotFoundError) or (status == 401 and not get_token()):
         return (
-            f"{wanted}: the Hub knows no such {section}, or shows it only with a token ({status}); correct "
+            f"{download}: the Hub knows no such {section}, or shows it only with a token ({status}); correct "
             f"{section}.repo, or {login}"
         )
     if status in {401, 403}:
         return (
-            f"{wanted}: the Hub refuses access ({status}); renew the token with `hf auth login` or in "
+            f"{download}: the Hub refuses access ({status}); renew the token with `hf auth login` or in "
             f"HF_TOKEN, or give it the right to read this {section}"
         )
     if status is not None:
         return (
-            f"{wanted}: the Hub at {_host()} answered with status {status}; try again later, check "
+            f"{download}: the Hub at {_host()} answered with status {status}; try again later, check "
             f"HF_ENDPOINT, or {elsewhere}"
         )
     if isinstance(error, errors.FileMetadataError):
         return (
-            f"{wanted}: what answers at {_host()} is not the Hub; check HF_ENDPOINT and the proxy, or "
+            f"{download}: what answers at {_host()} is not the Hub; check HF_ENDPOINT and the proxy, or "
             f"{elsewhere}"
         )
     if isinstance(error, errors.HFValidationError):
-        return f"{wanted.repo!r} is not the name of a repository, such as owner/name; correct {section}.repo"
-    return _about_disk(error, wanted) or (
-        f"cannot fetch {wanted} from the Hub at {_host()} ({_reason(error)}); check the network, the proxy "
+        return f"{download.repo!r} is no repository's name, such as owner/name; correct {section}.repo"
+    return _about_disk(error, download) or (
+        f"cannot fetch {download} from the Hub at {_host()} ({_reason(error)}); check the network, the proxy "
         f"and HF_ENDPOINT and run again, point HF_HOME to a filled cache and set HF_HUB_OFFLINE=1, "
         f"or {elsewhere}"
     )
 
 
-def _about_disk(error: BaseException, wanted: Wanted) -> str | None:
+def _about_disk(error: BaseException, download: Download) -> str | None:
     """The line where the cache's disk is the trouble."""
     if not isinstance(error, OSError):
         return None
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return (
-            f"no space left in the Hub's cache for {wanted}; free some, or set HF_HOME to a folder on "
+            f"no space left in the Hub's cache for {download}; free some, or set HF_HOME to a folder on "
             "another disk"
         )
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}:
         return (
-            f"cannot write {wanted} to the Hub's cache ({error.strerror}); set HF_HOME to a folder that "
+            f"cannot write {download} to the Hub's cache ({error.strerror}); set HF_HOME to a folder that "
             "is writable"
         )
     return None

@@ -1,6 +1,5 @@
 """One decoding step of a batch of fixed size, recorded as a CUDA graph."""
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 import torch
 from torch.nn import functional
 from transformers import PreTrainedModel

@@ -1,6 +1,5 @@
 """Batched generation of the answers to many sentences."""
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 from collections.abc import Callable, Mapping, Sequence
 
 import torch

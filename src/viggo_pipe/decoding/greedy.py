@@ -1,6 +1,5 @@
 """Greedy decoding of a batch of prompts: transformers' `generate`, or recorded CUDA graphs."""
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 import sys
 from collections.abc import Callable, Sequence
 from typing import cast

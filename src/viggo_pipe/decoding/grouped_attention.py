@@ -1,6 +1,5 @@
 """Attention of single tokens over a cache, without transformers' copies of the cache."""
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast

@@ -4,7 +4,6 @@ With a channel weight, the probability of the sentence given the answer counts t
 that was trained in reverse (a noisy channel, as in Yee et al. 2019, arXiv:1908.05731).
 """
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 import math
 from collections.abc import Sequence
 from typing import cast

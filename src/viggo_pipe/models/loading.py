@@ -1,6 +1,5 @@
 """Loads the base model's weights, in the precision of params.yaml."""
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
@@ -8,7 +7,7 @@ from transformers.utils import logging as transformers_logging
 
 from viggo_pipe.config.settings.quantize import QuantizeSettings
 from viggo_pipe.core.errors import InputError, one_line
-from viggo_pipe.models.base_model import BaseModel
+from viggo_pipe.models.base_model import BaseCheckpoint
 
 
 def best_device() -> torch.device:
@@ -23,7 +22,7 @@ def compute_dtype(settings: QuantizeSettings) -> torch.dtype:
     return torch.float32 if settings.bits == 32 else torch.bfloat16
 
 
-def load_model(base: BaseModel, settings: QuantizeSettings) -> PreTrainedModel:
+def load_model(base: BaseCheckpoint, settings: QuantizeSettings) -> PreTrainedModel:
     """Load `base` onto the best device.
 
     In 4 bits it is NF4 as in QLoRA (Dettmers et al. 2023, arXiv:2305.14314), else bf16 or fp32. Weights have

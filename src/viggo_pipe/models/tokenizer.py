@@ -1,13 +1,12 @@
 """Loads the base model's tokenizer, set up the same way for every stage."""
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from viggo_pipe.core.errors import InputError, one_line
-from viggo_pipe.models.base_model import BaseModel
+from viggo_pipe.models.base_model import BaseCheckpoint
 
 
-def load_tokenizer(base: BaseModel) -> PreTrainedTokenizerBase:
+def load_tokenizer(base: BaseCheckpoint) -> PreTrainedTokenizerBase:
     """The tokenizer of `base`, padding on the left, with a pad token that is not EOS.
 
     With pad = EOS, masking the padding masks EOS too, and the model never learns to stop

@@ -18,12 +18,11 @@ class Example(TypedDict):
 class PromptEncoder:
     """Turns sentences, with or without their meaning representation, into token ids.
 
-    Prompt and answer are tokenized apart and joined as ids: tokenizing their joined text can merge a piece
-    across the border, and the model would then generate after a prefix that it was never trained on
-    (trl#598).
+    Prompt and answer are tokenized separately and joined as ids. Tokenizing their joined text can merge a
+    piece across the border: the model would generate after a prefix that it was never trained on (trl#598).
 
     Attributes:
-        has_reverse: whether there is a prompt of the other direction.
+        has_reverse: whether there is a prompt for reverse rows.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, settings: PromptSettings):
@@ -52,9 +51,7 @@ class PromptEncoder:
         return self.examples([sentence], [meaning_representation])[0]
 
     def reverse_example(self, sentence: str, meaning_representation: str) -> Example:
-        """The row of the other direction, whose answer is the sentence; there has to be a `reverse`
-        prompt.
-        """
+        """The reverse row, whose answer is the sentence. It takes a prompt for reverse rows."""
         return self.reverse_examples([sentence], [meaning_representation])[0]
 
     def examples(self, sentences: Sequence[str], meaning_representations: Sequence[str]) -> list[Example]:

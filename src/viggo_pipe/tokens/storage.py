@@ -12,7 +12,7 @@ from datasets import Dataset
 from viggo_pipe.config.settings.prompt import PromptSettings
 from viggo_pipe.core.errors import InputError
 from viggo_pipe.core.files import atomic_write
-from viggo_pipe.tokens.rows import TokenRows
+from viggo_pipe.tokens.mapped_rows import TokenRows
 from viggo_pipe.tokens.tokenize import SCHEMA
 
 _PROMPT_KEY = b"viggo_prompt"

@@ -35,7 +35,7 @@ class TokenizedSplit:
 
     Iterating yields tables with the columns of `SCHEMA`, of 16,384 rows but for the last one, and can be done
     once. They hold the rows that `overflow` leaves. Where the encoder has a `reverse` prompt, each row is
-    followed by itself in the other direction, and counted as two.
+    followed by its reverse row, and counts as two.
 
     Args:
         rows: {"id", "sentence", "meaning_representation"}.

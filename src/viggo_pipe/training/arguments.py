@@ -1,13 +1,12 @@
 """Section train of params.yaml in the words of transformers' Trainer."""
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 from typing import Any
 
 import torch
 from transformers import TrainingArguments
 
-from viggo_pipe.core.errors import InputError
 from viggo_pipe.config.settings.train import TrainSettings
+from viggo_pipe.core.errors import InputError
 from viggo_pipe.training.fsdp import FSDP_CONFIG, NOTHING_CAST
 
 

@@ -5,7 +5,6 @@ exactly: the factors of the members stand side by side in those of the soup, who
 A lower rank is the best approximation of that (Eckart and Young 1936).
 """
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 import dataclasses
 from collections.abc import Sequence
 from typing import Any

@@ -1,18 +1,17 @@
 """Watches over a training: shows progress, stops a diverging run, and has a checkpoint saved now and then."""
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 import math
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from viggo_pipe.training.distributed import is_main_process, barrier
+from viggo_pipe.config.settings.runtime import RuntimeSettings
+from viggo_pipe.core.checksums import mark_complete
 from viggo_pipe.core.errors import InputError
 from viggo_pipe.core.progress import Progress
+from viggo_pipe.training.distributed import barrier, is_main_process
 from viggo_pipe.training.resumable_trainer import checkpoint_folder, delete_old_checkpoints
-from viggo_pipe.core.checksums import mark_complete
-from viggo_pipe.config.settings.runtime import RuntimeSettings
 
 
 class Diverged(InputError):

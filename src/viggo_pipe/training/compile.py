@@ -7,7 +7,6 @@ too, though reading their inputs again is all that they cost. Selective activati
 attention alone.
 """
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 from functools import partial
 from types import MethodType
 from typing import Any

@@ -1,6 +1,5 @@
 """The same adapter twice on one GPU: kernels that add up in one order, whatever thread comes first."""
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

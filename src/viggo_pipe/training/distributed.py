@@ -1,6 +1,5 @@
 """How the processes of one training work together: over NCCL with a GPU each, over gloo on CPUs."""
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -12,9 +11,9 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
+from viggo_pipe.config.settings.train import TrainSettings
 from viggo_pipe.core.errors import InputError
 from viggo_pipe.core.resume import resumable
-from viggo_pipe.config.settings.train import TrainSettings
 
 T = TypeVar("T")
 _TIMEOUT = timedelta(hours=1)  # one process may download the base model while the others wait

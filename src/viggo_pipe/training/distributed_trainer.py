@@ -1,6 +1,5 @@
 """A Trainer on several processes that takes the steps, and finds the losses, that one process would."""
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, cast
@@ -11,10 +10,10 @@ from peft import PeftModel
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers.trainer_utils import EvalLoopOutput
 
-from viggo_pipe.tokens.rows import TokenRows
+from viggo_pipe.tokens.mapped_rows import TokenRows
+from viggo_pipe.training.fsdp import whole_adapter
 from viggo_pipe.training.packing import Packs
 from viggo_pipe.training.resumable_trainer import ResumableTrainer, SeededByEpoch
-from viggo_pipe.training.fsdp import whole_adapter
 
 
 def _on_numbered_cpu(storage: torch.UntypedStorage, location: str) -> torch.UntypedStorage | None:
@@ -115,7 +114,7 @@ class DistributedTrainer(ResumableTrainer):
 
 
 class FilledUp:
-    """`rows`, and behind them `filler` so many times."""
+    """`rows`, then `filler` as often as `times` says."""
 
     def __init__(self, rows: TokenRows | Packs, filler: object, times: int):
         self.rows, self._filler, self._times = rows, filler, times

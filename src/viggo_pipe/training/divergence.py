@@ -8,7 +8,7 @@ from pathlib import Path
 from viggo_pipe.config.settings.prompt import PromptSettings
 from viggo_pipe.core.errors import InputError
 from viggo_pipe.models.adapter import save_checkpoints_adapter
-from viggo_pipe.models.base_model import BaseModel
+from viggo_pipe.models.base_model import BaseCheckpoint
 from viggo_pipe.training.callback import Diverged
 from viggo_pipe.training.distributed import is_main_process
 from viggo_pipe.training.resumable_trainer import complete_checkpoints, step_of
@@ -17,7 +17,7 @@ KEPT = Path("runs/diverged")
 
 
 @contextmanager
-def keeping_last_good(base: BaseModel, prompt: PromptSettings) -> Iterator[None]:
+def keeping_last_good(base: BaseCheckpoint, prompt: PromptSettings) -> Iterator[None]:
     """If the training in the block diverges, write the adapter of its last good checkpoint to `KEPT`.
 
     Raises:

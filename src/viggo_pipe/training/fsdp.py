@@ -4,7 +4,6 @@ FSDP shards only weights of floating-point dtypes (peft's documentation, "Use PE
 bytes of NF4 weights are stored as bf16 numbers. Nothing computes with these, and nothing may cast them.
 """
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 from typing import Any
 
 import torch

@@ -9,7 +9,6 @@ float8, each row of either factor has a scale of its own, as in torchao's recipe
 B stay in bf16, since they add up. A test measures what either rounding does.
 """
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 from collections.abc import Callable
 from functools import cache
 from types import MethodType

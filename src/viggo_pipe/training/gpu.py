@@ -1,6 +1,5 @@
 """What a GPU allows to be done faster, each with one clear line where it does not."""
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 import torch
 
 

@@ -2,7 +2,6 @@
 graph.
 """
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 from typing import Any
 
 import torch

@@ -1,15 +1,14 @@
 """Puts an untrained LoRA adapter on the quantized base model."""
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 import re
 
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from transformers import PreTrainedModel, set_seed
 
-from viggo_pipe.models.adapter import REVERSE
-from viggo_pipe.core.errors import InputError
 from viggo_pipe.config.settings.lora import LoraSettings
 from viggo_pipe.config.settings.train import TrainSettings
+from viggo_pipe.core.errors import InputError
+from viggo_pipe.models.adapter import REVERSE
 
 
 def add_adapter(model: PreTrainedModel, lora: LoraSettings, train: TrainSettings) -> PeftModel:
@@ -50,8 +49,8 @@ def add_adapter(model: PreTrainedModel, lora: LoraSettings, train: TrainSettings
 
 
 def parameter_counts(model: PeftModel) -> dict[str, float | int]:
-    """`trainable_parameters`, `total_parameters` and `trainable_percent` of a model with its adapters, that
-    of the other direction among them.
+    """`trainable_parameters`, `total_parameters` and `trainable_percent` of a model with its adapters, the
+    reverse one among them.
 
     True counts: a 4-bit weight holds two values a byte, which counting tensor elements would halve.
     """

@@ -14,8 +14,8 @@ import torch
 
 from viggo_pipe.core.errors import InputError
 from viggo_pipe.tokens.collate import IGNORED, first_learnt
+from viggo_pipe.tokens.mapped_rows import TokenRows
 from viggo_pipe.tokens.prompt import Example
-from viggo_pipe.tokens.rows import TokenRows
 
 Pack = list[Example]
 # packs that a row is tried in: enough to fill nearly all of each, and as fast for many rows as for few

@@ -1,6 +1,5 @@
 """What transformers' Trainer lacks for a resumption that ends with the same bytes."""
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 import json
 import shutil
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from viggo_pipe.core.checksums import is_complete
-from viggo_pipe.tokens.rows import TokenRows
+from viggo_pipe.tokens.mapped_rows import TokenRows
 
 
 class ResumableTrainer(Trainer):

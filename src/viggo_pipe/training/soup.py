@@ -1,10 +1,9 @@
 """A model soup: several adapters, trained alike but for their seed, averaged into one.
 
-Adapters of the other direction, from meaning representation to sentence, are trained after them and averaged
-for themselves.
+Reverse adapters, from meaning representation to sentence, are trained after them. They have an average of
+their own.
 """
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 import dataclasses
 import gc
 import json
@@ -18,22 +17,22 @@ from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from transformers import set_seed
 
-from viggo_pipe.models.adapter import DEFAULT, REVERSE
-from viggo_pipe.training.distributed import is_main_process, broadcast_from_main, barrier
-from viggo_pipe.core.errors import InputError
-from viggo_pipe.core.files import explaining_full_disk
-from viggo_pipe.tokens.rows import TokenRows
-from viggo_pipe.core.checksums import is_complete, mark_complete
 from viggo_pipe.config.settings.runtime import RuntimeSettings
 from viggo_pipe.config.settings.train import TrainSettings
+from viggo_pipe.core.checksums import is_complete, mark_complete
+from viggo_pipe.core.errors import InputError
+from viggo_pipe.core.files import explaining_full_disk
+from viggo_pipe.models.adapter import DEFAULT, REVERSE
+from viggo_pipe.tokens.mapped_rows import TokenRows
 from viggo_pipe.tokens.storage import Tokens
 from viggo_pipe.training.averaging import average_adapters
-from viggo_pipe.training.train import TrainingResult, prepare_for_training, train_adapter, validation_loss
 from viggo_pipe.training.callback import Diverged
+from viggo_pipe.training.distributed import barrier, broadcast_from_main, is_main_process
+from viggo_pipe.training.train import TrainingResult, prepare_for_training, train_adapter, validation_loss
 
 
 class _Member(NamedTuple):
-    """A training of its own, of the rows of one direction."""
+    """One training of the soup, on the rows of one direction."""
 
     seed: int
     train_rows: TokenRows
@@ -51,14 +50,14 @@ def train_soup(
     runtime: RuntimeSettings,
     scratch: Path,
 ) -> TrainingResult:
-    """Train the adapter of `model`, or with `settings.soup_members` so many one after another, and average
-    them.
+    """Train `settings.soup_members` adapters on `model`, one after another, and make their average its
+    adapter.
 
     Member i is what a training with the seed `settings.seed` + i gives: its initial adapter, its order of
     rows and its dropout are other ones. The loss curve's steps go on from one member to the next.
-    `settings.reverse_members` are trained in the same way on the rows of the other direction, and their
-    average is the adapter `REVERSE` of `model`; of them, the result has tokens and seconds alone. Members
-    that have come to their end lie in `scratch`, and are not trained again after a kill.
+    `settings.reverse_members` are trained in the same way on the reverse rows, and their average is the
+    adapter `REVERSE` of `model`. Of them, the result has tokens and seconds alone. A finished member lies in
+    `scratch`, and is not trained again after a kill.
 
     Raises:
         InputError: as `train_adapter`; or there are no rows for `reverse_members`.
@@ -99,8 +98,8 @@ def train_soup(
         loss = validation_loss(
             model, validation.rows, pad_token_id, settings, runtime, scratch / "evaluation"
         )
-        apart = ", ".join(f"{result.validation_loss:.4f}" for result in answering)
-        print(f"loss on validation: {apart}; of their average {loss:.4f}", flush=True)
+        losses = ", ".join(f"{result.validation_loss:.4f}" for result in answering)
+        print(f"loss on validation: {losses}; of their average {loss:.4f}", flush=True)
     return TrainingResult(
         model,
         _joined(answering),
@@ -113,8 +112,7 @@ def train_soup(
 def _members(settings: TrainSettings, train: Tokens, validation: Tokens) -> list[_Member]:
     if settings.reverse_members and not (train.reverse_rows and validation.reverse_rows):
         raise InputError(
-            "train.reverse_members learn a direction that the tokenized rows do not have; run `dvc repro "
-            "tokenize`"
+            "train.reverse_members: the tokenized rows have no reverse rows; run `dvc repro tokenize`"
         )
     directions = (
         (settings.soup_members, train.rows, validation.rows, False),
@@ -124,7 +122,7 @@ def _members(settings: TrainSettings, train: Tokens, validation: Tokens) -> list
         _Member(
             settings.seed + index,
             *rows,
-            name=f"member {index + 1} of {count}{' of the other direction' if is_reverse else ''}",
+            name=f"{'reverse ' if is_reverse else ''}member {index + 1} of {count}",
             is_reverse=is_reverse,
         )
         for count, *rows, is_reverse in directions

@@ -1,6 +1,5 @@
 """QLoRA training through transformers' Trainer."""
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 import copy
 import pickle
 from dataclasses import dataclass
@@ -12,25 +11,25 @@ import torch
 from peft import PeftModel
 from transformers.trainer_callback import PrinterCallback, TrainerState
 
-from viggo_pipe.training.gpu import has_float8, has_gpu
+from viggo_pipe.config.settings.runtime import RuntimeSettings
+from viggo_pipe.config.settings.train import TrainSettings
+from viggo_pipe.core.errors import InputError
+from viggo_pipe.core.files import explaining_full_disk
 from viggo_pipe.tokens.collate import CausalCollator
+from viggo_pipe.tokens.mapped_rows import TokenRows
+from viggo_pipe.tokens.prompt import Example
+from viggo_pipe.training.arguments import training_arguments
+from viggo_pipe.training.callback import TrainingCallback
 from viggo_pipe.training.compile import compile_layers
 from viggo_pipe.training.distributed import broadcast_from_main, world_size
 from viggo_pipe.training.distributed_trainer import DistributedTrainer
-from viggo_pipe.core.errors import InputError
-from viggo_pipe.core.files import explaining_full_disk
+from viggo_pipe.training.fsdp import gather_adapter
 from viggo_pipe.training.fused_lora import fuse_lora
+from viggo_pipe.training.gpu import has_float8, has_gpu
 from viggo_pipe.training.graphed_trainer import GraphedTrainer
 from viggo_pipe.training.packed_attention import take_packs
-from viggo_pipe.training.packing import Pack, Packs, PackCollator, pack_rows
-from viggo_pipe.tokens.prompt import Example
-from viggo_pipe.tokens.rows import TokenRows
+from viggo_pipe.training.packing import Pack, PackCollator, Packs, pack_rows
 from viggo_pipe.training.resumable_trainer import ResumableTrainer, last_complete_checkpoint, step_of
-from viggo_pipe.config.settings.runtime import RuntimeSettings
-from viggo_pipe.config.settings.train import TrainSettings
-from viggo_pipe.training.fsdp import gather_adapter
-from viggo_pipe.training.arguments import training_arguments
-from viggo_pipe.training.callback import TrainingCallback
 
 
 @dataclass(frozen=True)
@@ -55,17 +54,16 @@ class TrainingResult:
 
 
 def prepare_for_training(model: PeftModel, settings: TrainSettings) -> None:
-    """Fold and compile the layers of `model` where `settings` ask for it: once, whatever is then trained.
+    """Fuse LoRA into the layers of `model` and compile them, where `settings` say so. Call it once.
 
     Raises:
-        InputError: the layers cannot be folded.
+        InputError: LoRA cannot be fused into the layers.
     """
     if settings.fuse_lora:
         fuse_lora(model, settings.float8 and has_float8())
     if settings.torch_compile and has_gpu("train.torch_compile: layers are not compiled"):
-        compile_layers(
-            model, recompute=not settings.gradient_checkpointing
-        )  # which computes all of a layer again
+        # Gradient checkpointing computes all of a layer again.
+        compile_layers(model, recompute=not settings.gradient_checkpointing)
 
 
 def train_adapter(
@@ -225,8 +223,11 @@ def _loss_curve(state: TrainerState, validation_loss: float) -> list[dict[str, s
     if not any(validation is not None for _, _, validation in points):
         points.append((state.global_step, None, validation_loss))
     return [
-        {"step": step, **{name: "" if loss is None else round(loss, 6) for name, loss in losses}}
-        for step, train_loss, validation in points
-        if (losses := (("train_loss", train_loss), ("validation_loss", validation)))
-        and (train_loss, validation) != (None, None)
+        {"step": step, "train_loss": _rounded(train), "validation_loss": _rounded(validation)}
+        for step, train, validation in points
+        if (train, validation) != (None, None)
     ]
+
+
+def _rounded(loss: float | None) -> float | str:
+    return "" if loss is None else round(loss, 6)

@@ -1,6 +1,5 @@
 """The tokens, steps and memory that the current params.yaml takes on a device."""
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 import math
 
 from viggo_pipe.augment.augmentation import augmented
@@ -16,8 +15,8 @@ from viggo_pipe.cli.planning.sources import Sources
 from viggo_pipe.config.load import Params
 from viggo_pipe.config.settings.train import TrainSettings
 from viggo_pipe.tokens.collate import padded_length
+from viggo_pipe.tokens.mapped_rows import TokenRows
 from viggo_pipe.tokens.prompt import PromptEncoder
-from viggo_pipe.tokens.rows import TokenRows
 from viggo_pipe.tokens.storage import rows_in_memory
 from viggo_pipe.tokens.tokenize import TokenizedSplit
 from viggo_pipe.training.packing import pack_rows

@@ -19,7 +19,7 @@ def plan_lines(estimate: Estimate) -> Iterator[str]:
     )
     items = "rows" if train.pack_length is None else f"packs of {train.pack_length} tokens"
     processes = f", by {train.num_processes} processes" if train.num_processes > 1 else ""
-    for direction, which in zip(estimate.directions, ("", ", the other direction"), strict=False):
+    for direction, which in zip(estimate.directions, ("", ", reverse"), strict=False):
         yield (
             f"data{which}: {direction.rows:,} training rows, {direction.tokens:,} tokens, at most "
             f"{direction.longest} a row"

@@ -1,6 +1,5 @@
 """What memory depends on of a base model. It is read from config.json, without a weight."""
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 import re
 from dataclasses import dataclass
 
@@ -9,7 +8,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from viggo_pipe.config.settings.lora import LoraSettings
 from viggo_pipe.core.errors import InputError, one_line
-from viggo_pipe.models.base_model import BaseModel
+from viggo_pipe.models.base_model import BaseCheckpoint
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Shape:
     quantized: int
 
 
-def shape_of(base: BaseModel) -> Shape:
+def shape_of(base: BaseCheckpoint) -> Shape:
     """The shape of `base`.
 
     Raises:

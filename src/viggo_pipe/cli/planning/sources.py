@@ -1,13 +1,12 @@
 """What the sections `dataset` and `model` of params.yaml name, looked up."""
 
-import viggo_pipe.core.libraries  # noqa: F401, I001 (before the libraries that it silences)
 from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
 from viggo_pipe.config.load import Params
 from viggo_pipe.data.dataset import read_splits
-from viggo_pipe.models.base_model import BaseModel, find_base_model
+from viggo_pipe.models.base_model import BaseCheckpoint, find_base_model
 from viggo_pipe.models.tokenizer import load_tokenizer
 
 
@@ -21,7 +20,7 @@ class Sources:
         splits: the rows of each split.
     """
 
-    base: BaseModel
+    base: BaseCheckpoint
     tokenizer: PreTrainedTokenizerBase
     splits: dict[str, list[dict[str, str]]]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from viggo_pipe.tokens.rows import TokenRows
+from viggo_pipe.tokens.mapped_rows import TokenRows
 
 EXAMPLES = [
     {"input_ids": [5, 6, 7], "answer_start": 2},
