@@ -72,7 +72,7 @@ def test_a_cuda_graph(mistral):
 
 
 @pytest.mark.parametrize(
-    ("tokens", "learnt", "dropout", "checkpointing", "compiled", "measured"),
+    ("tokens", "labels", "dropout", "checkpointing", "compiled", "measured"),
     [
         (6 * 1024, 3 * 1024, 0.0, False, False, 42.0),
         (64 * 96, 64 * 96, 0.05, False, False, 76.5),
@@ -81,10 +81,10 @@ def test_a_cuda_graph(mistral):
         (16 * 1024, 8 * 1024, 0.0, True, True, 13.7),
     ],
 )
-def test_plain_training(mistral, tokens, learnt, dropout, checkpointing, compiled, measured):
+def test_plain_training(mistral, tokens, labels, dropout, checkpointing, compiled, measured):
     train = PARAMS.train.model_copy(update={"fuse_lora": False, "gradient_checkpointing": checkpointing})
     lora = PARAMS.lora.model_copy(update={"lora_dropout": dropout})
-    found = training_memory(mistral, PARAMS.quantize, lora, train, tokens, learnt, compiled)
+    found = training_memory(mistral, PARAMS.quantize, lora, train, tokens, labels, compiled)
     assert found / GB == pytest.approx(measured, rel=WITHIN)
 
 

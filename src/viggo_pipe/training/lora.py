@@ -7,7 +7,7 @@ from transformers import PreTrainedModel, set_seed
 
 from viggo_pipe.config.settings.lora import LoraSettings
 from viggo_pipe.config.settings.train import TrainSettings
-from viggo_pipe.core.errors import InputError
+from viggo_pipe.core.errors import InputError, one_line
 from viggo_pipe.models.adapter import REVERSE
 
 
@@ -43,9 +43,7 @@ def add_adapter(model: PreTrainedModel, lora: LoraSettings, train: TrainSettings
     try:
         return get_peft_model(model, config)
     except (ValueError, re.error) as error:
-        raise InputError(
-            f"lora.target_modules {lora.target_modules!r}: {' '.join(str(error).split())}"
-        ) from error
+        raise InputError(f"lora.target_modules {lora.target_modules!r}: {one_line(error)}") from error
 
 
 def parameter_counts(model: PeftModel) -> dict[str, float | int]:

@@ -201,7 +201,7 @@ def _with_something_to_learn(rows: TokenRows, settings: TrainSettings) -> TokenR
     """Leave out rows whose answer was cut off whole: they have no label, and a batch of them would have the
     loss NaN.
     """
-    has_labels = rows.learnt(settings.completion_only_loss) > 0
+    has_labels = rows.label_counts(settings.completion_only_loss) > 0
     kept = int(has_labels.sum())
     if kept < len(rows):
         print(

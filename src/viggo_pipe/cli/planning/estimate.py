@@ -36,7 +36,7 @@ class Direction:
         longest: tokens of the longest.
         items: what the Trainer makes batches of: how many rows there are, or packs that hold them.
         item_tokens: most tokens of an item of a batch, padding included.
-        item_learnt: most tokens of an item that logits are computed for.
+        item_labels: most tokens of an item that logits are computed for.
         steps: optimizer steps of all members together.
         trained: tokens of all those steps.
     """
@@ -47,14 +47,14 @@ class Direction:
         if train.pack_length is None:
             self.items = len(rows)
             self.item_tokens = padded_length(self.longest)
-            self.item_learnt = self.item_tokens
+            self.item_labels = self.item_tokens
             if train.completion_only_loss:
-                self.item_learnt = padded_length(int(rows.learnt(completion_only_loss=True).max()) + 1)
+                self.item_labels = padded_length(int(rows.label_counts(completion_only_loss=True).max()) + 1)
         else:
             packs = pack_rows(rows, train.pack_length, train.seed)
             self.items = len(packs)
             self.item_tokens = train.pack_length
-            self.item_learnt = packs.most_learnt(train.completion_only_loss)
+            self.item_labels = packs.most_labels(train.completion_only_loss)
         an_epoch = math.ceil(self.items / items_a_step(train))
         self.steps = members * _steps(train, an_epoch)
         self.trained = self.steps / an_epoch * self.tokens
@@ -124,8 +124,8 @@ class Estimate:
     def _batch(self, batch_size: int) -> tuple[int, int]:
         """Most tokens of a batch of that many rows, or packs; and those that logits are computed for."""
         tokens = max(direction.item_tokens for direction in self.directions)
-        learnt = max(direction.item_learnt for direction in self.directions)
-        return batch_size * tokens, batch_size * learnt
+        labels = max(direction.item_labels for direction in self.directions)
+        return batch_size * tokens, batch_size * labels
 
     def _process(self, on_a_cpu: float) -> float:
         return 0 if self.device.is_gpu else on_a_cpu

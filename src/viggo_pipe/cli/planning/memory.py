@@ -40,7 +40,7 @@ def training_memory(
     lora: LoraSettings,
     train: TrainSettings,
     tokens: int,
-    learnt: int,
+    labels: int,
     compiled: bool,
     graphed: bool = False,
 ) -> float:
@@ -48,13 +48,13 @@ def training_memory(
 
     Args:
         tokens: tokens of a forward pass, padding included.
-        learnt: tokens of it that logits are computed for.
+        labels: tokens of it that logits are computed for.
         compiled: whether `train.torch_compile` finds a GPU.
         graphed: whether `train.cuda_graph` does.
     """
     beside = _GRAPHED * adapter_parameters(shape, lora) if graphed else 0
     resident = _resident(shape, quantize, lora, train)
-    return _SLACK * (resident + beside) + graph_memory(shape, quantize, lora, train, tokens, learnt, compiled)
+    return _SLACK * (resident + beside) + graph_memory(shape, quantize, lora, train, tokens, labels, compiled)
 
 
 def graph_memory(
@@ -63,7 +63,7 @@ def graph_memory(
     lora: LoraSettings,
     train: TrainSettings,
     tokens: int,
-    learnt: int,
+    labels: int,
     compiled: bool,
 ) -> float:
     """Bytes that come and go with a training step: what the forward pass keeps for the backward, and logits.
@@ -75,7 +75,7 @@ def graph_memory(
     layers = adapted_layers(shape, lora)
     inputs = _per_value(quantize) * shape.hidden
     activations = tokens * (whole + layers * inputs if train.gradient_checkpointing else layers * whole)
-    return _SLACK * (activations + learnt * shape.vocabulary * _LOGITS + _expanded(shape, quantize))
+    return _SLACK * (activations + labels * shape.vocabulary * _LOGITS + _expanded(shape, quantize))
 
 
 def evaluation_memory(
@@ -84,18 +84,18 @@ def evaluation_memory(
     lora: LoraSettings,
     train: TrainSettings,
     tokens: int,
-    learnt: int,
+    labels: int,
     held: float = 0,
 ) -> float:
     """Bytes at the peak of an evaluation within training. No gradient follows: one layer at a time is kept.
 
     Args:
         tokens: tokens of a batch, padding included.
-        learnt: tokens of it that logits are computed for.
+        labels: tokens of it that logits are computed for.
         held: bytes that a CUDA graph keeps meanwhile.
     """
     activations = tokens * _kept_of_a_layer(shape, quantize, lora, compiled=False)
-    logits = learnt * shape.vocabulary * _EVALUATED_LOGITS
+    logits = labels * shape.vocabulary * _EVALUATED_LOGITS
     return (
         _SLACK * (_resident(shape, quantize, lora, train) + _expanded(shape, quantize) + activations + logits)
         + held
