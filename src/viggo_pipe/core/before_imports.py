@@ -22,6 +22,5 @@ warnings.filterwarnings("ignore", message="`broadcast_buffers`", category=Future
 # All cores tokenize a batch of rows. Set outright, it is not warned of when the process forks later: what we
 # start tokenizes nothing.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # a bar a table
 # None makes its import fail, which the type of sys.modules does not say.
 sys.modules["kernels"] = None  # pyright: ignore[reportArgumentType]

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import NamedTuple
 
 import pyarrow as pa
-from datasets import Dataset
+from datasets import Dataset, disable_progress_bars
 
 from viggo_pipe.config.settings.tokenize import TokenizeSettings
 from viggo_pipe.core.errors import InputError
@@ -20,6 +20,8 @@ _BATCH = 1000  # rows that are tokenized at once: larger batches were not faster
 _TABLE = 2**14  # rows of a table, before it has reverse rows
 _PROMPTS = {False: "", True: " with prompt.reverse"}  # in errors, by direction
 
+disable_progress_bars()  # there would be one a table
+
 
 class _Row(NamedTuple):
     """A tokenized row; `reverse`: its answer is the sentence."""
@@ -33,8 +35,8 @@ class TokenizedSplit:
     """A split's rows as token ids, made as they are taken.
 
     Iterating yields tables with the columns of `SCHEMA`, one for 16,384 rows, and can be done once. They hold
-    the rows that `overflow` leaves. Where the encoder has a `reverse` prompt, each row is
-    followed by its reverse row, and counts as two.
+    the rows that `overflow` leaves. Where the encoder has a `reverse` prompt, each row is followed by its
+    reverse row, and counts as two.
 
     Args:
         rows: {"id", "sentence", "meaning_representation"}.
