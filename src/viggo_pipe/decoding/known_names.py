@@ -50,8 +50,8 @@ class KnownNames:
     def respelled(self, answer: str) -> str:
         """`answer` with the capitals and white space of its names and developers as they are known.
 
-        A value that merely contains a known name, or is a part of one, stays as it is. So the grammar cannot do
-        this: a known name can be the beginning of one that stays.
+        A value that only contains a known name, or is a part of one, stays as it is. The grammar cannot do
+        this, since a known name can be the beginning of one that stays.
         """
         return _PROPER_NAME.sub(lambda slot: f"{slot[1]}[{self._spelling(slot[1], slot[2])}]", answer)
 
