@@ -2,9 +2,9 @@
 
 python tools/mutations.py [WORD ...]: only mutations whose module or text has one of the words
 
-A mutation is killed by the fast tier or by `make test`. First its package's fast tests run, then all fast ones,
-then its package's slow ones, then all slow ones. Each test process is a fork of one that has imported the
-libraries. Exit status 1: fewer are killed than the goals say, or the list no longer fits the code.
+A mutation is killed by the fast tier or by `make test`. First its package's fast tests run, then all fast
+ones, then its package's slow ones, then all slow ones. Each test process is a fork of one that has imported
+the libraries. Exit status 1: fewer are killed than the goals say, or the list no longer fits the code.
 """
 
 import multiprocessing
@@ -29,8 +29,16 @@ SLOW = "slow and not gpu and not viggo and not browser and not remotes"
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
-    ["torch", "transformers.trainer", "transformers.models.mistral.modeling_mistral", "peft", "bitsandbytes"]
-    + ["datasets", "evaluate", "llguidance.hf", "scipy.stats", "pydantic", "hypothesis", "pytest"]
+    [
+        *(
+            "torch",
+            "transformers.trainer",
+            "transformers.models.mistral.modeling_mistral",
+            "peft",
+            "datasets",
+        ),
+        *("bitsandbytes", "evaluate", "llguidance.hf", "scipy.stats", "pydantic", "hypothesis", "pytest"),
+    ]
 )
 
 
