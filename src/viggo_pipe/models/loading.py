@@ -7,6 +7,7 @@ from transformers.utils import logging as transformers_logging
 
 from viggo_pipe.config.settings.quantize import QuantizeSettings
 from viggo_pipe.core.errors import InputError, one_line
+from viggo_pipe.models.architecture import check_causal_lm
 from viggo_pipe.models.base_model import BaseCheckpoint
 
 
@@ -68,6 +69,7 @@ def load_model(base: BaseCheckpoint, settings: QuantizeSettings) -> PreTrainedMo
             f"{base.name}: cannot load the weights in {base.folder} ({one_line(error)[:300]}); if they are "
             "damaged, delete that folder and run again"
         ) from error
+    check_causal_lm(model, base)
     # Hidden states come as a strided view. A CPU's matmul would copy the whole head for each row of one.
     head = model.get_output_embeddings()
     assert head is not None  # a causal language model has one

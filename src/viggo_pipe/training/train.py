@@ -166,7 +166,7 @@ def build_trainer(
             settings.completion_only_loss,
             settings.per_device_train_batch_size,
         )
-        take_packs(model)
+        take_packs(model, max(int(some.lengths.max()) for some in (rows, validation)))
         filler = []
     graphed = settings.cuda_graph and has_gpu("train.cuda_graph: steps are not recorded")
     kind: Any = GraphedTrainer if graphed else ResumableTrainer
