@@ -3,7 +3,7 @@
 import inspect
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 VOCABULARY = 97
 WINDOW = 16  # tokens, where the name of a model ends with "short windows"
@@ -74,8 +74,8 @@ VARIANTS: dict[str, tuple[str, dict]] = {
 }
 
 
-def tiny_config(name: str) -> object:
-    """The small configuration of a model type, or of one of `VARIANTS`."""
+def tiny_config(name: str, **given: object) -> PreTrainedConfig:
+    """The small configuration of a model type, or of one of `VARIANTS`; with other values that are given."""
     model_type, changes = VARIANTS.get(name, (name, {}))
     kind = type(AutoConfig.for_model(model_type).get_text_config(decoder=True))
     known = {*inspect.signature(kind).parameters, *kind.attribute_map}
@@ -83,13 +83,13 @@ def tiny_config(name: str) -> object:
     if "qk_rope_head_dim" in sizes:
         sizes.pop("head_dim", None)
         sizes["num_key_value_heads"] = sizes["num_attention_heads"]
-    return kind(**(sizes | _OTHERS.get(model_type, {}) | changes))
+    return kind(**(sizes | _OTHERS.get(model_type, {}) | changes | given))
 
 
-def tiny_causal_lm(name: str) -> PreTrainedModel:
+def tiny_causal_lm(name: str, **given: object) -> PreTrainedModel:
     """A tiny model in fp32 with the weights that its seed gives, none of them constant."""
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(tiny_config(name), dtype=torch.float32)
+    model = AutoModelForCausalLM.from_config(tiny_config(name, **given), dtype=torch.float32)
     for parameter in model.parameters():
         parameter.data += 0.02 * torch.randn(parameter.shape)
     return model.eval()

@@ -8,6 +8,7 @@ from pathlib import Path
 from viggo_pipe.cli.planning.advice import misfits
 from viggo_pipe.cli.planning.device import this_device
 from viggo_pipe.cli.planning.estimate import Estimate
+from viggo_pipe.cli.planning.model_check import check_model
 from viggo_pipe.cli.planning.sources import Sources, find_sources
 from viggo_pipe.config.load import SECTIONS, load_params
 from viggo_pipe.config.profiles import current_profile
@@ -50,7 +51,9 @@ def check_everything() -> Iterator[str]:
     )
     if params.generate.constrain:
         yield _check_grammar(sources)
-    for misfit in misfits(Estimate(params, sources, this_device())):
+    estimate = Estimate(params, sources, this_device())
+    yield check_model(estimate, sources)
+    for misfit in misfits(estimate):
         yield f"warning: {misfit}"
 
 

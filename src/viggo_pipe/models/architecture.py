@@ -9,20 +9,21 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from viggo_pipe.core.errors import InputError, one_line
 from viggo_pipe.models.base_model import BaseCheckpoint
 
 # Model types that transformers builds as causal language models, and that are none for batches of text:
 # encoders and encoder-decoders, whose answers would see themselves; models whose tokens count padding.
-_NO_CAUSAL_LM = frozenset(
-    "bart bert bert-generation big_bird bigbird_pegasus blenderbot blenderbot-small blt camembert cpmant "
-    "data2vec-text deepseek_v4 electra ernie git marian mbart megatron-bert moshi musicgen musicgen_melody "
-    "mvp pegasus plbart prophetnet reformer rembert roberta roberta-prelayernorm roc_bert roformer rwkv trocr "
-    "whisper xlm xlm-roberta xlm-roberta-xl xlnet xlstm xmod".split()
-)
-_OWN_MASKS = frozenset(["doge"])  # layers make another mask of the one that they are given
+_NO_CAUSAL_LM = {
+    *("bart", "bert", "bert-generation", "big_bird", "bigbird_pegasus", "blenderbot", "blenderbot-small"),
+    *("blt", "camembert", "cpmant", "data2vec-text", "deepseek_v4", "electra", "ernie", "git", "marian"),
+    *("mbart", "megatron-bert", "moshi", "musicgen", "musicgen_melody", "mvp", "pegasus", "plbart"),
+    *("prophetnet", "reformer", "rembert", "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "rwkv"),
+    *("trocr", "whisper", "xlm", "xlm-roberta", "xlm-roberta-xl", "xlnet", "xlstm", "xmod"),
+}
+_OWN_MASKS = {"doge"}  # layers make another mask of the one that they are given
 _ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}  # kinds of layers
 
 
@@ -85,6 +86,31 @@ def most_positions(model: PreTrainedModel) -> int | None:
     return None
 
 
+def check_fits(model: PreTrainedModel, what: str, longest: int, highest_id: int) -> None:
+    """Check that `model` has a position and an embedding for each token of `what`.
+
+    Args:
+        longest: tokens of the longest row, padding included.
+        highest_id: of a token of any row.
+
+    Raises:
+        InputError: it has not.
+    """
+    most = most_positions(model)
+    if most is not None and longest > most:
+        raise InputError(
+            f"{what}: a row has {longest:,} tokens, over the {most:,} that the model takes: shorten it "
+            "(tokenize.max_length with tokenize.overflow, generate.max_new_tokens)"
+        )
+    embedding: Any = model.get_input_embeddings()
+    if highest_id >= len(embedding.weight):
+        raise InputError(
+            f"{what}: the tokenizer has a token {highest_id:,}, but the model embeddings of "
+            f"{len(embedding.weight):,} tokens alone: take the model's own tokenizer, or save the model after "
+            "resize_token_embeddings"
+        )
+
+
 def isolation_obstacle(model: PreTrainedModel, longest: int) -> str | None:
     """Why a mask and positions of ours do not decide alone what a token of a row sees. None: they do.
 
@@ -105,11 +131,18 @@ def isolation_obstacle(model: PreTrainedModel, longest: int) -> str | None:
         return f"it has layers of the kind {others[0]}"
     if any(isinstance(module, torch.nn.Conv1d) for module in model.modules()):
         return "it has convolutions over tokens"
-    windows = {
-        "sliding_attention": getattr(config, "sliding_window", None),
-        "chunked_attention": getattr(config, "attention_chunk_size", None),
-    }
-    for kind, window in windows.items():
-        if window and window < longest and (not kinds or kind in kinds):
-            return f"its tokens see {window} others at most, fewer than the longest row has"
+    windows = {"sliding_attention": "sliding_window", "chunked_attention": "attention_chunk_size"}
+    for kind, name in windows.items():
+        window = min((width for width in _values(config, name) if width), default=longest)
+        if window < longest and (not kinds or kind in kinds):
+            return f"its tokens see {window} tokens at most, fewer than the longest row has"
     return None
+
+
+def _values(config: PreTrainedConfig, name: str) -> list[Any]:
+    """What `config` has under `name`: one value, or those of layers that differ in it."""
+    try:
+        return [getattr(config, name, None)]
+    except RuntimeError:  # transformers' word for the latter
+        content = config.to_dict()
+        return [content.get(name), *(layer.get(name) for layer in content["per_layer_config"].values())]
