@@ -20,6 +20,7 @@ from viggo_pipe.cli.planning.memory import (
 from viggo_pipe.cli.planning.shape import adapter_parameters, shape_of
 from viggo_pipe.config.profiles import load_profile
 from viggo_pipe.core.errors import InputError
+from viggo_pipe.models.architecture import empty_model
 from viggo_pipe.models.base_model import BaseCheckpoint
 
 GB = 1e9
@@ -31,7 +32,7 @@ WITHIN = 0.08
 def mistral(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mistral")
     CONFIG.save_pretrained(folder)
-    return shape_of(BaseCheckpoint(folder, "mistral", None))
+    return shape_of(empty_model(BaseCheckpoint(folder, "mistral", None)))
 
 
 def test_the_shape_is_the_models(mistral):
@@ -158,4 +159,4 @@ def test_only_4_bit_weights_are_expanded(mistral):
 
 def test_a_folder_without_a_configuration_is_refused(tmp_path):
     with pytest.raises(InputError, match="cannot make out the model's shape"):
-        shape_of(BaseCheckpoint(tmp_path, "none", None))
+        empty_model(BaseCheckpoint(tmp_path, "none", None))

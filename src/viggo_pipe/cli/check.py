@@ -44,6 +44,7 @@ def check_everything() -> Iterator[str]:
     from viggo_pipe.cli.planning.advice import misfits
     from viggo_pipe.cli.planning.device import this_device
     from viggo_pipe.cli.planning.estimate import Estimate
+    from viggo_pipe.cli.planning.model_check import check_model
     from viggo_pipe.cli.planning.sources import find_sources
 
     sources = find_sources(params)
@@ -55,7 +56,9 @@ def check_everything() -> Iterator[str]:
     )
     if params.generate.constrain:
         yield _check_grammar(sources)
-    for misfit in misfits(Estimate(params, sources, this_device())):
+    estimate = Estimate(params, sources, this_device())
+    yield check_model(estimate, sources)
+    for misfit in misfits(estimate):
         yield f"warning: {misfit}"
 
 

@@ -53,6 +53,12 @@ class TokenRows:
         """The rows at `indices`, read at once."""
         return self.table.__getitems__(self._positions[indices].tolist()) if len(indices) else []
 
+    @property
+    def highest_id(self) -> int:
+        """The highest id of a token of the table's rows. All are read for it."""
+        ids = compute.call_function("list_flatten", [self.table.data.table["input_ids"]])
+        return compute.call_function("max", [ids]).as_py()
+
     def where(self, mask: np.ndarray) -> "TokenRows":
         """The rows for which `mask`, bool of shape (rows,), is true."""
         return TokenRows(self.table, self._positions[mask])

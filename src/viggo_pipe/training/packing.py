@@ -60,6 +60,17 @@ class Packs:
         return int(np.add.reduceat(labels, self._starts).max())
 
 
+def check_pack_length(rows: TokenRows, length: int) -> None:
+    """Check that each of `rows` fits in a pack of `length` tokens.
+
+    Raises:
+        InputError: one does not.
+    """
+    longest = int(rows.lengths.max())
+    if longest > length:
+        raise InputError(f"train.pack_length is {length}, but a row has {longest} tokens: raise it")
+
+
 def pack_rows(rows: TokenRows, length: int, seed: int) -> Packs:
     """Put `rows`, shuffled, into packs of at most `length` tokens: each into the first open pack that has
     room for it.
@@ -69,9 +80,7 @@ def pack_rows(rows: TokenRows, length: int, seed: int) -> Packs:
     Raises:
         InputError: a row is longer than `length`.
     """
-    longest = int(rows.lengths.max())
-    if longest > length:
-        raise InputError(f"train.pack_length is {length}, but a row has {longest} tokens: raise it")
+    check_pack_length(rows, length)
     order = array("q", range(len(rows)))
     random.Random(seed).shuffle(order)
     order = np.array(order)

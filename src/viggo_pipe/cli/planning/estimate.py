@@ -14,6 +14,7 @@ from viggo_pipe.cli.planning.shape import adapter_parameters, shape_of
 from viggo_pipe.cli.planning.sources import Sources
 from viggo_pipe.config.load import Params
 from viggo_pipe.config.settings.train import TrainSettings
+from viggo_pipe.models.architecture import empty_model
 from viggo_pipe.tokens.collate import padded_length
 from viggo_pipe.tokens.mapped_rows import TokenRows
 from viggo_pipe.tokens.prompt import PromptEncoder
@@ -69,6 +70,9 @@ class Estimate:
         base: the base model's name.
         base_parameters: its parameters.
         adapter_parameters: the adapter's.
+        model: it, without weights.
+        encoder: renders and tokenizes its prompts.
+        rows: the tokenized rows of train and validation, of either direction.
 
     Raises:
         InputError: a row is too long, or the model's shape cannot be made out.
@@ -77,15 +81,22 @@ class Estimate:
     def __init__(self, params: Params, sources: Sources, device: Device):
         self.params, self.device = params, device
         train = params.train
-        encoder = PromptEncoder(sources.tokenizer, params.prompt)
-        variants = augmented(sources.splits["train"], params.augment)
-        rows, reverse = rows_in_memory(TokenizedSplit(variants, encoder, params.tokenize, "train"))
+        self.model = empty_model(sources.base)
+        self.encoder = encoder = PromptEncoder(sources.tokenizer, params.prompt)
+        self.rows = {
+            split: rows_in_memory(TokenizedSplit(rows, encoder, params.tokenize, split))
+            for split, rows in (
+                ("train", augmented(sources.splits["train"], params.augment)),
+                ("validation", sources.splits["validation"]),
+            )
+        }
+        rows, reverse = self.rows["train"]
         self.directions = [Direction(rows, train.soup_members, train)]
         if train.reverse_members:
             self.directions.append(Direction(reverse, train.reverse_members, train))
         self.steps = sum(direction.steps for direction in self.directions)
         self.base = sources.base.name
-        self._shape = shape_of(sources.base)
+        self._shape = shape_of(self.model)
         self.base_parameters = self._shape.parameters
         self.adapter_parameters = adapter_parameters(self._shape, params.lora)
         predicted = sources.splits[params.generate.split]

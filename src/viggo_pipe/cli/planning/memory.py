@@ -111,7 +111,7 @@ def generation_memory(
     cache = shape.layers * per_value * shape.cached * rows * length
     if generate.cuda_graph:
         cache *= 2  # batches of half the rows, of a quarter, and so on, have caches of their own
-    widest = max(gives for _, _, gives in shape.products)
+    widest = max((gives for _, _, gives in shape.products), default=shape.hidden)
     per_token = per_value * (3 * widest + 4 * shape.hidden + 2 * shape.cached)  # of a layer
     prefill = rows * prompt * per_token
     scored = 0.0
@@ -157,4 +157,5 @@ def _weights(shape: Shape, quantize: QuantizeSettings, fused: bool) -> float:
 
 def _expanded(shape: Shape, quantize: QuantizeSettings) -> float:
     """The largest 4-bit weight while it is multiplied: in bf16, and in fp32 on the way there."""
-    return 6 * max(given * gives for _, given, gives in shape.products) if quantize.bits == 4 else 0
+    largest = max((given * gives for _, given, gives in shape.products), default=0)
+    return 6 * largest if quantize.bits == 4 else 0
