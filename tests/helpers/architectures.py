@@ -4,6 +4,9 @@ import inspect
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+from transformers.utils import logging
+
+logging.disable_progress_bar()  # of saving, which is none of what a test looks at
 
 VOCABULARY = 97
 WINDOW = 16  # tokens, where the name of a model ends with "short windows"

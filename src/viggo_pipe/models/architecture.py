@@ -105,8 +105,8 @@ def check_fits(model: PreTrainedModel, what: str, longest: int, highest_id: int)
     embedding: Any = model.get_input_embeddings()
     if highest_id >= len(embedding.weight):
         raise InputError(
-            f"{what}: the tokenizer has a token {highest_id:,}, but the model embeddings of "
-            f"{len(embedding.weight):,} tokens alone: take the model's own tokenizer, or save the model after "
+            f"{what}: the tokenizer has a token {highest_id:,}, but the model has embeddings of "
+            f"{len(embedding.weight):,} tokens: take the model's own tokenizer, or save the model after "
             "resize_token_embeddings"
         )
 

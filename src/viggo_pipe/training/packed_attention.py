@@ -48,7 +48,7 @@ def check_packing(model: PreTrainedModel, longest: int) -> None:
         obstacle = "its loss weighs the experts of a whole batch, padding included"
     if obstacle is not None:
         raise InputError(
-            f"train.pack_length: rows of a pack cannot be kept apart in {type(model).__name__}, for {obstacle}: "
+            f"train.pack_length: rows of a pack cannot be kept apart in {type(model).__name__}: {obstacle}; "
             "set it to null"
         )
 
@@ -160,8 +160,8 @@ def _varlen_attention(
     ]
     if wanted:
         raise InputError(
-            f"train.pack_length: {type(module).__name__} needs {wanted[0]}, which packs on a GPU do not have: "
-            "set it to null"
+            f"train.pack_length: {type(module).__name__} needs {wanted[0]}, which packs on a GPU do not "
+            "have: set it to null"
         )
     rows, heads, length, _ = query.shape
     key, value = (repeat_kv(states, heads // states.shape[1]) for states in (key, value))
