@@ -178,7 +178,7 @@ def test_a_token_without_an_embedding_is_refused(project, write_model, tiny_fold
     write_model("llama", tokenizer)
     assert main(["check"]) == 2
     said = refusal(capsys)
-    assert "has a token 500, but the model embeddings of 500 tokens" in said
+    assert "has a token 500, but the model has embeddings of 500 tokens" in said
     assert list(stages_end(project, monkeypatch)) == [0, 0, 2]
     assert refusal(capsys).partition(": ")[2] == said.partition(": ")[2]
     assert project.run(monkeypatch, "predict.py", "base") == 2
