@@ -1,4 +1,5 @@
 import copy
+
 import pytest
 import torch
 from helpers.decoding_settings import decoding_settings
