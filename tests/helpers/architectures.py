@@ -44,7 +44,6 @@ _SIZES = {
 _MIXED = ["sliding_attention", "full_attention"] * 2
 # What a configuration needs beside those sizes: to be valid, or to have each kind of its layers.
 _OTHERS: dict[str, dict] = {
-    "bailing_hybrid": {"layer_types": ["linear_attention", "full_attention"] * 2},
     "bamba": {"attn_layer_indices": [1, 3], "mamba_n_heads": 4, "mamba_d_head": "auto"},
     "dots1": {"n_shared_experts": 1},
     "gemma3_text": {"layer_types": _MIXED},

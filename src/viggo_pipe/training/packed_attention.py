@@ -44,8 +44,6 @@ def check_packing(model: PreTrainedModel, longest: int) -> None:
         InputError: it does not.
     """
     obstacle = isolation_obstacle(model, longest)
-    if getattr(model.config, "output_router_logits", False):
-        obstacle = "its loss weighs the experts of a whole batch, padding included"
     if obstacle is not None:
         raise InputError(
             f"train.pack_length: rows of a pack cannot be kept apart in {type(model).__name__}: {obstacle}; "
