@@ -76,7 +76,7 @@ def main() -> dict[str, str | float]:
     return {
         "base": base.name,
         "training_seconds": result.seconds,
-        "tokens_per_second": round(result.tokens / result.seconds, 1),
+        "tokens_per_second": round(result.tokens / result.seconds, 1) if result.tokens else 0.0,
     }
 
 
