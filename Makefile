@@ -13,7 +13,7 @@ RUN = PATH="$(abspath $(BIN)):$$PATH" DVC_NO_ANALYTICS=1 HF_HUB_DISABLE_TELEMETR
 PYTEST = $(RUN) python -m pytest --numprocesses $(WORKERS) --dist worksteal
 FAST_AND_SLOW = -m "not gpu and not viggo and not browser and not remotes"
 
-.PHONY: help env repro stale test test-fast test-viggo test-browser test-remotes coverage fuzz faults performance audit lint format constraints clean
+.PHONY: help env repro stale test test-fast mutations test-viggo test-browser test-remotes coverage fuzz faults performance audit lint format constraints clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,9 @@ test-remotes: $(VENV)/.installed-remotes  ## run the tests of sharing over SSH (
 
 coverage: env  ## print how much of the library the fast and the slow tests run
 	@$(PYTEST) $(FAST_AND_SLOW) --cov --cov-report=term:skip-covered
+
+mutations: env  ## break the library in the ways of tools/mutations.yaml, and count how many the tests see (an hour)
+	@$(RUN) python tools/mutations.py
 
 fuzz: env  ## run the tests of properties with 10,000 inputs each
 	@HYPOTHESIS_PROFILE=nightly $(PYTEST) -m "hypothesis and not gpu and not viggo"

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # this checkout's library, whatever is installed
-import viggo_pipe.core.signals  # noqa: F401 (before the imports that take seconds)
+import viggo_pipe.core.entry_point  # noqa: F401 (before the imports that take seconds)
 from viggo_pipe.config.load import load_params
 from viggo_pipe.core.jsonl import ROW_FIELDS, read_jsonl, write_jsonl
 from viggo_pipe.core.stage import run_stage

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # this checkout's library, whatever is installed
-import viggo_pipe.core.signals  # noqa: F401, I001 (before the imports that take seconds)
+import viggo_pipe.core.entry_point  # noqa: F401, I001 (before the imports that take seconds)
 from itertools import islice
 
 from viggo_pipe.augment.robustness_sets import robustness_sets

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # this checkout's library, whatever is installed
-import viggo_pipe.core.signals  # noqa: F401, I001 (before the imports that take seconds)
+import viggo_pipe.core.entry_point  # noqa: F401, I001 (before the imports that take seconds)
 
 from viggo_pipe.models.adapter import save_adapter
 from viggo_pipe.models.base_model import find_base_model
@@ -40,7 +40,8 @@ TOKENS = ("data/tokenized/train.parquet", "data/tokenized/validation.parquet")
 
 def main() -> dict[str, str | float]:
     params = load_params("model", "quantize", "lora", "train")
-    digest = input_digest(PACKAGES, [params.model, params.quantize, params.lora, params.train], TOKENS)
+    sections = [params.model, params.quantize, params.lora, params.train]
+    digest = input_digest(PACKAGES, sections, [__file__, *TOKENS])
     deterministic = deterministic_algorithms(params.train.full_determinism)
     with deterministic, process_group(params.train), shared_scratch("train", digest) as scratch:
         unpacked = broadcast_from_main(lambda: [unpack_tokens(path, scratch) for path in TOKENS])
@@ -73,11 +74,10 @@ def main() -> dict[str, str | float]:
         f"models/adapter: trained on {result.tokens:,} tokens in {result.seconds:.0f} s, "
         f"validation loss {result.validation_loss:.4f}"
     )
-    return {
-        "base": base.name,
-        "training_seconds": result.seconds,
-        "tokens_per_second": round(result.tokens / result.seconds, 1) if result.tokens else 0.0,
-    }
+    measured = {"base": base.name, "training_seconds": result.seconds}
+    if result.tokens:  # none, if it was resumed behind its last step
+        measured["tokens_per_second"] = round(result.tokens / result.seconds, 1)
+    return measured
 
 
 if __name__ == "__main__":

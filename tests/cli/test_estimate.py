@@ -19,7 +19,7 @@ def test_logits_are_of_the_answers_alone_unless_the_prompt_is_learnt_too(packed)
     answers = Direction(ROWS, 1, TRAIN.model_copy(update=settings))
     everything = Direction(ROWS, 1, TRAIN.model_copy(update={**settings, "completion_only_loss": False}))
     assert answers.item_tokens == everything.item_tokens == (packed or 40)
-    assert answers.item_learnt < everything.item_learnt
+    assert answers.item_labels < everything.item_labels
 
 
 def test_steps_are_of_all_members():

@@ -20,6 +20,7 @@ from viggo_pipe.cli.planning.memory import (
 from viggo_pipe.cli.planning.shape import adapter_parameters, shape_of
 from viggo_pipe.config.profiles import load_profile
 from viggo_pipe.core.errors import InputError
+from viggo_pipe.models.architecture import empty_model
 from viggo_pipe.models.base_model import BaseCheckpoint
 
 GB = 1e9
@@ -31,7 +32,7 @@ WITHIN = 0.08
 def mistral(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mistral")
     CONFIG.save_pretrained(folder)
-    return shape_of(BaseCheckpoint(folder, "mistral", None))
+    return shape_of(empty_model(BaseCheckpoint(folder, "mistral", None)))
 
 
 def test_the_shape_is_the_models(mistral):
@@ -72,7 +73,7 @@ def test_a_cuda_graph(mistral):
 
 
 @pytest.mark.parametrize(
-    ("tokens", "learnt", "dropout", "checkpointing", "compiled", "measured"),
+    ("tokens", "labels", "dropout", "checkpointing", "compiled", "measured"),
     [
         (6 * 1024, 3 * 1024, 0.0, False, False, 42.0),
         (64 * 96, 64 * 96, 0.05, False, False, 76.5),
@@ -81,10 +82,10 @@ def test_a_cuda_graph(mistral):
         (16 * 1024, 8 * 1024, 0.0, True, True, 13.7),
     ],
 )
-def test_plain_training(mistral, tokens, learnt, dropout, checkpointing, compiled, measured):
+def test_plain_training(mistral, tokens, labels, dropout, checkpointing, compiled, measured):
     train = PARAMS.train.model_copy(update={"fuse_lora": False, "gradient_checkpointing": checkpointing})
     lora = PARAMS.lora.model_copy(update={"lora_dropout": dropout})
-    found = training_memory(mistral, PARAMS.quantize, lora, train, tokens, learnt, compiled)
+    found = training_memory(mistral, PARAMS.quantize, lora, train, tokens, labels, compiled)
     assert found / GB == pytest.approx(measured, rel=WITHIN)
 
 
@@ -158,4 +159,4 @@ def test_only_4_bit_weights_are_expanded(mistral):
 
 def test_a_folder_without_a_configuration_is_refused(tmp_path):
     with pytest.raises(InputError, match="cannot make out the model's shape"):
-        shape_of(BaseCheckpoint(tmp_path, "none", None))
+        empty_model(BaseCheckpoint(tmp_path, "none", None))

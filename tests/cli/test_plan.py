@@ -5,7 +5,6 @@ import torch
 from helpers.project import Project
 
 from viggo_pipe.augment.augmentation import augmented
-from viggo_pipe.cli import check
 from viggo_pipe.cli.main import main
 from viggo_pipe.cli.planning import device as device_module
 from viggo_pipe.cli.planning import sources as sources_module
@@ -100,18 +99,16 @@ def test_plan_prints_and_ends_with_0_where_it_fits(project, capsys):
         ("tiny", [], 100.0, True),
         ("another", [], 100.0, False),
         ("tiny", ["a GPU elsewhere"], 100.0, False),
-        ("tiny", [], 0.0, False),  # resumed behind its last step
+        ("tiny", [], None, False),  # resumed behind its last step
     ],
 )
 def test_the_time_is_estimated_from_a_training_of_the_same_model_on_the_same_device(
     project, tiny_folder, base, gpus, speed, known
 ):
     (project.folder / "runs").mkdir()
-    run = {
-        "tokens_per_second": speed,
-        "base": tiny_folder.name if base == "tiny" else base,
-        "machine": {"gpus": gpus},
-    }
+    run = {"base": tiny_folder.name if base == "tiny" else base, "machine": {"gpus": gpus}}
+    if speed is not None:
+        run["tokens_per_second"] = speed
     (project.folder / "runs/train.json").write_text(json.dumps(run))
     (said,) = (
         line
@@ -208,7 +205,7 @@ def test_check_warns_and_looks_sources_up_once(project, capsys, monkeypatch):
         "find_base_model",
         lambda *given, **named: looked_up.append(1) or original(*given, **named),
     )
-    monkeypatch.setattr(check, "this_device", lambda: Device("a small machine", 1e6, False))
+    monkeypatch.setattr(device_module, "this_device", lambda: Device("a small machine", 1e6, False))
     assert main(["check"]) == 0
     said = capsys.readouterr().out
     assert "warning: training needs about" in said and "warning: prediction needs about" in said

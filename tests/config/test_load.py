@@ -148,7 +148,7 @@ def test_a_missing_file_is_named(tmp_path):
 def test_a_section_that_was_not_asked_for_cannot_be_read():
     params = load_params("lora", path=ROOT / "params.yaml")
     assert params.runtime.progress == "auto"
-    with pytest.raises(AttributeError, match="train"):
+    with pytest.raises(AttributeError, match="train was not loaded: name it in load_params"):
         params.train  # noqa: B018
 
 
@@ -163,6 +163,7 @@ def test_a_schema_lists_the_keys_of_the_quickstart(section):
         ("lora", "r", True, ["lora.r", "number"]),
         ("train", "learning_rate", True, ["train.learning_rate", "number"]),
         ("quantize", "double_quant", "yes", ["quantize.double_quant"]),
+        ("train", "load_best_model_at_end", True, ["load_best_model_at_end needs eval_steps"]),
         ("train", "seed", 2**32, ["train.seed"]),
         ("lora", "r", 10**12, ["lora.r"]),
         ("train", "optim", "galore_adamw", ["train.optim"]),

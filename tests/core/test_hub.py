@@ -189,7 +189,7 @@ def test_a_cache_that_cannot_be_written(tmp_path, hub):
 )
 def test_a_malformed_address(monkeypatch, address):
     monkeypatch.setenv("HF_ENDPOINT", address)
-    with pytest.raises(InputError, match=r"HF_ENDPOINT must be an http\(s\) address") as caught:
+    with pytest.raises(InputError, match=r"HF_ENDPOINT is not an http\(s\) address") as caught:
         download_file("GEM/viggo", REVISION, "train.csv", "dataset")
     assert "\n" not in str(caught.value)
 

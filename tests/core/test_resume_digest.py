@@ -68,6 +68,10 @@ def test_only_code_that_the_stage_declares_changes_its_digest(library, module, e
     assert changed == expected
 
 
+def test_training_adds_its_script():
+    assert "[__file__, *TOKENS]" in RESUMED["train"].read_text(encoding="utf-8")
+
+
 def test_added_and_renamed_modules_change_it(library):
     before = input_digest(["core"], [], [])
     (library / "core/new.py").write_text("")

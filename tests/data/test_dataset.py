@@ -1,18 +1,15 @@
-"""The sources, reading CSV, and the stage's script on files of one's own."""
+"""The sources, and the stage's script on files of one's own."""
 
 import csv
 import hashlib
+import json
 import os
-import time
 
 import pytest
 from helpers.fetch_stage import DATASET, PUBLISHED, SPLITS, raw_rows, refused, run_fetch, succeeded
-from hypothesis import given
-from hypothesis import strategies as st
 
 from viggo_pipe.config.settings.dataset import DatasetSettings
 from viggo_pipe.core.errors import InputError
-from viggo_pipe.data.csv_rows import read_csv
 from viggo_pipe.data.dataset import fetch_dataset
 from viggo_pipe.meaning.syntax import parse
 
@@ -91,120 +88,36 @@ def test_a_share_of_the_training_rows_is_drawn(project):
     assert kept(0.2) == kept(0.2) != kept(0.2, seed=1)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        HEADER + ROW,
-        b"\xef\xbb\xbf" + HEADER + ROW,
-        (HEADER + ROW).replace(b"\r\n", b"\n"),
-        (HEADER + ROW).removesuffix(b"\r\n"),
-        HEADER + b"\r\n" + ROW + b"\r\n\r\n",
-        b'\xef\xbb\xbf"gem_id","mr","ref"\n' + ROW,
-        b'source,ref,gem_id,mr\n,"Doom, a ""shooter"".",one,"inform(name[Doom], genres[shooter, action])"\n',
-    ],
-)
-def test_forms_of_csv_that_are_read(tmp_path, content):
-    (tmp_path / "a.csv").write_bytes(content)
-    assert list(read_csv(tmp_path / "a.csv")) == [READ]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "line 1: no column 'gem_id', found nothing; name the columns"),
-        (b"\n\n", "line 1: no column 'gem_id', found nothing"),
-        (b"gem_id,mr\none,inform(name[Doom])\n", "line 1: no column 'ref', found 'gem_id, mr'"),
-        (b"gem_id;mr;ref\n", "line 1: no column 'gem_id', found 'gem_id;mr;ref'"),
-        ((HEADER + ROW).decode().encode("utf-16"), "line 1: byte 0 of the file, 0xff, is not UTF-8"),
-        (
-            b"\xef\xbb\xbf" + HEADER + b"\xe9,a(b[c]),d\n",
-            "line 2: byte 18 of the file, 0xe9, is not UTF-8; save it as",
-        ),
-        (
-            HEADER + ROW + "two,inform(name[Pokémon]),Oh.".encode("latin-1"),
-            "line 3: byte 108 of the file, 0xe9",
-        ),
-        (HEADER, "a.csv has no row under its header"),
-        (
-            HEADER + b"one,inform(name[Doom])\n",
-            "line 2: 2 cells under 3 columns: 'one,inform(name[Doom])'; add",
-        ),
-        (HEADER + b"one,inform(name[a], rating[good]),Doom\n", "line 2: 4 cells under 3 columns"),
-        (HEADER + b",inform(name[Doom]),Doom\n", "line 2: column gem_id is empty"),
-        (HEADER + b"one,inform(name[Doom]),  \n", "line 2: column ref is empty"),
-        (
-            HEADER + b"one,,Doom\n",
-            "line 2: column mr: '' is not a meaning representation (expected a dialogue act",
-        ),
-        (HEADER + ROW + b"\n" + ROW, "line 4: gem_id 'one' is that of line 2; make it unique"),
-        (
-            HEADER + b'one,"inform(name[a\nb])",Doom\n',
-            r"line 2: column mr: 'inform(name[a\nb])' is not a meaning",
-        ),
-        (HEADER + b'"one\n\n",oops,Doom\n', "line 2: column mr: 'oops'"),
-        (
-            HEADER + b'"a\nb",inform(name[Doom]),Doom\n"c,oops,Doom\n',
-            "line 4: not CSV (unexpected end of data); close",
-        ),
-        (HEADER + b'one,"inform(name[Doom])"x,Doom\n', "line 2: not CSV ('"),
-        (
-            HEADER.replace(b"\r\n", b"\r") + ROW.replace(b"\r\n", b"\r"),
-            "line 1: not CSV (new-line character seen",
-        ),
-    ],
-)
-def test_what_is_wrong_is_said_with_its_line(tmp_path, content, message):
-    (tmp_path / "a.csv").write_bytes(content)
-    with pytest.raises(InputError) as caught:
-        list(read_csv(tmp_path / "a.csv"))
-    assert str(caught.value).startswith(f"{tmp_path / 'a.csv'}")
-    assert message in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1
-
-
-def test_a_long_value_is_not_shown_whole(tmp_path):
-    (tmp_path / "a.csv").write_bytes(HEADER + b"one," + b"x" * 100_000 + b",Doom\n")
-    with pytest.raises(
-        InputError, match=r"xx'\.\.\. \(100000 characters\) is not a meaning representation"
-    ) as caught:
-        list(read_csv(tmp_path / "a.csv"))
-    assert len(str(caught.value)) < 500
-
-
-@given(
-    st.lists(
-        st.text(st.characters(codec="utf-8", exclude_characters="\r"), min_size=1), min_size=1, max_size=5
-    )
-)
-def test_any_sentence_survives(tmp_path_factory, sentences):
-    path = tmp_path_factory.mktemp("csv") / "a.csv"
-    sentences = [sentence + "." for sentence in sentences]
-    with open(path, "w", encoding="utf-8-sig", newline="") as file:
-        rows = [[number, "request_attribute(esrb[])", sentence] for number, sentence in enumerate(sentences)]
-        csv.writer(file).writerows([["gem_id", "mr", "ref"], *rows])
-    assert [row["sentence"] for row in read_csv(path)] == sentences
-
-
-def test_reading_takes_linear_time(tmp_path):
-    def seconds(rows):
-        with open(tmp_path / "a.csv", "w") as file:
-            file.write("gem_id,mr,ref\n")
-            file.writelines(f"{number},inform(name[Doom]),Doom\n" for number in range(rows))
-        started = time.process_time()
-        assert sum(1 for _ in read_csv(tmp_path / "a.csv")) == rows
-        return time.process_time() - started
-
-    assert seconds(40_000) < 8 * max(seconds(10_000), 0.02)
-
-
 def test_local_files(project):
     assert fetch_dataset(settings(), "data/raw") == dict.fromkeys(SPLITS, 1)
 
 
 def test_a_missing_folder(project):
-    with pytest.raises(InputError, match=r"there is no folder data/none; put train\.csv, validation\.csv"):
+    with pytest.raises(InputError, match=r"there is no folder data/none; put train, validation"):
         fetch_dataset(settings(path="data/none"), "data/raw")
     assert not (project / "data/raw").exists()
+
+
+def test_a_split_in_either_format(project):
+    local = project / "data/local"
+    (local / "train.csv").unlink()
+    object_ = {"mr": READ["meaning_representation"], "ref": READ["sentence"]}
+    (local / "train.jsonl").write_text(json.dumps(object_) + "\n", encoding="utf-8")
+    assert fetch_dataset(settings(), "data/raw") == dict.fromkeys(SPLITS, 1)
+    assert raw_rows(project, "train") == [READ | {"id": "local-train-1"}]
+    assert raw_rows(project, "test") == [READ]
+    digest = hashlib.sha256((local / "train.jsonl").read_bytes()).hexdigest()
+    fetch_dataset(settings(sha256=dict.fromkeys(SPLITS) | {"train": digest}), "data/raw")
+    with pytest.raises(InputError, match=r"dataset\.sha256\.train: data/local/train\.jsonl has sha256"):
+        fetch_dataset(settings(sha256=dict.fromkeys(SPLITS) | {"train": "0" * 64}), "data/raw")
+
+
+def test_a_split_in_both_formats_is_refused(project):
+    (project / "data/local/test.jsonl").touch()
+    line = refused(run_fetch(project, {}), project)
+    assert line == (
+        "fetch: dataset.path: data/local holds both test.csv and test.jsonl; take one of them out\n"
+    )
 
 
 @pytest.mark.parametrize("checked", [None, "0" * 64])
@@ -282,3 +195,32 @@ def test_the_published_files(project, viggo_folder):
             assert str(parse(meaning)) == meaning
     ids = [row["id"] for row in raw_rows(project, "train")]
     assert ids == [f"GEM-viggo-train-{number}" for number in range(1, 5104)]
+
+
+@pytest.mark.viggo
+def test_the_published_rows_as_datasets_and_their_author_write_them(project, viggo_folder):
+    fetch_dataset(settings(path=str(viggo_folder)), "data/raw")
+    expected = {split: raw_rows(project, split) for split in SPLITS}
+    for split in SPLITS:
+        path = project / f"data/local/{split}.csv"
+        path.unlink()
+        with open(path.with_suffix(".jsonl"), "w", encoding="utf-8") as file:
+            for row in expected[split]:
+                sentence = row["sentence"]
+                shown = {"gem_id": row["id"], "meaning_representation": row["meaning_representation"]}
+                file.write(json.dumps(shown | {"target": sentence, "references": [sentence]}) + "\n")
+    fetch_dataset(settings(), "data/raw")
+    assert {split: raw_rows(project, split) for split in SPLITS} == expected
+    for split in SPLITS:
+        path = project / f"data/local/{split}.jsonl"
+        path.unlink()
+        with open(path.with_suffix(".csv"), "w", encoding="utf-8", newline="") as file:
+            rows = ([row["meaning_representation"], row["sentence"]] for row in expected[split])
+            csv.writer(file).writerows([["mr", "ref"], *rows])
+    fetch_dataset(settings(), "data/raw")
+    for split in SPLITS:
+        found = raw_rows(project, split)
+        assert [row.pop("id") for row in found] == [
+            f"local-{split}-{number}" for number in range(1, len(found) + 1)
+        ]
+        assert found == [{key: row[key] for key in row if key != "id"} for row in expected[split]]

@@ -1,10 +1,14 @@
 import llguidance.hf
 import pytest
-from helpers.viggo_files import viggo_split
+from helpers.viggo_files import viggo_rows, viggo_split
+from hypothesis import given
+from hypothesis import strategies as st
 from llguidance import LLMatcher
 
 from viggo_pipe.decoding.grammar import answer_grammar
 from viggo_pipe.decoding.known_names import KnownNames
+from viggo_pipe.meaning.ontology import OPEN_ATTRIBUTES
+from viggo_pipe.meaning.syntax import parse
 
 SENTENCE = (
     'Is "Portal 2", the PC puzzle game with shooter action by Valve Corporation from 2011, the funniest?'
@@ -98,11 +102,83 @@ def test_a_misspelled_name_is_found_among_the_known_names(vocabulary):
     assert not admits(vocabulary, "confirm(name[Half-Life: Alyx])", sentence)
 
 
-def test_a_known_name_is_spelled_as_it_is_known(vocabulary):
-    sentence = "did you like PORTAL  2 by valve corporation?"
-    assert admits(vocabulary, "confirm(name[Portal 2], developer[Valve Corporation])", sentence)
-    assert not admits(vocabulary, "confirm(name[PORTAL  2])", sentence)
-    assert not admits(vocabulary, "confirm(developer[valve corporation])", sentence)
+@pytest.mark.parametrize(
+    ("answer", "respelled"),
+    [
+        ("confirm(name[PORTAL  2])", "confirm(name[Portal 2])"),
+        (" confirm(name[portal 2], developer[valve corp", " confirm(name[Portal 2], developer[valve corp"),
+        ("confirm(developer[VALVE corporation])", "confirm(developer[Valve Corporation])"),
+        ("confirm(name[valve corporation])", "confirm(name[valve corporation])"),  # not a known game
+        ("confirm(name[PORTAL 2 Reloaded])", "confirm(name[PORTAL 2 Reloaded])"),
+        ("confirm(name[Beyond PORTAL 2])", "confirm(name[Beyond PORTAL 2])"),
+        ("confirm(name[PORTAL])", "confirm(name[PORTAL])"),
+        ("confirm(exp_release_date[march 23, 2020])", "confirm(exp_release_date[march 23, 2020])"),
+        ("request(specifier[portal 2])", "request(specifier[portal 2])"),
+        ("request_attribute(name[])", "request_attribute(name[])"),
+    ],
+)
+def test_a_known_name_is_spelled_as_it_is_known(answer, respelled):
+    assert KNOWN_NAMES.respelled(answer) == respelled
+    assert KNOWN_NAMES.respelled(respelled) == respelled
+
+
+def test_of_two_known_spellings_each_stays():
+    names = KnownNames(["inform(name[HellBlade])", "inform(name[Hellblade])"])
+    for spelling in ("HellBlade", "Hellblade"):
+        assert names.respelled(f"inform(name[{spelling}])") == f"inform(name[{spelling}])"
+    assert names.respelled("inform(name[hellblade])") == "inform(name[HellBlade])"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "name"),
+    [
+        ("Do you like Super Smash Bros.?", "Super Smash Bros."),
+        ("Did you play NBA Jam!?", "NBA Jam!"),
+        ("Have you tried any games from Spectrum HoloByte, Inc., like Tetris?", "Spectrum HoloByte, Inc."),
+        ('Is "What Remains?", ("Wh...") good?', "What Remains?"),
+        ("It is (.hack).", ".hack"),
+        ("Is it \u00a1\u00a1Ol\u00e9!!?", "\u00a1Ol\u00e9!"),
+        ("Is PORTAL 2 Reloaded good?", "PORTAL 2 Reloaded"),
+        ("Is Streets of PORTAL 2 good?", "Streets of PORTAL 2"),
+        ("Is PORTAL 2, or VALVE CORPORATION, good?", "PORTAL 2, or VALVE CORPORATION"),
+    ],
+)
+def test_a_name_ends_at_any_sign_and_may_contain_a_known_one(vocabulary, sentence, name):
+    assert admits(vocabulary, f"inform(name[{name}])", sentence)
+    assert admits(vocabulary, f"confirm(developer[{name}])", sentence)
+    assert KNOWN_NAMES.respelled(f"inform(name[{name}])") == f"inform(name[{name}])"
+
+
+def is_border(sentence: str, place: int) -> bool:
+    """Whether a word or a sign ends or begins before the character at `place`."""
+    around = sentence[max(0, place - 1) : place + 1]
+    return not (len(around) == 2 and all(sign.isalnum() or sign == "_" for sign in around))
+
+
+PIECES = st.sampled_from(
+    [
+        *"aB1_.,!?&+'\"\\/()[]-\n\r\u2028\u00e9\u0301\u5b9d\U0001f3ae",
+        " ",
+        " ",
+        "  ",
+        "\t",
+        "...",
+        "?!",
+        "Portal 2",
+        "PORTAL 2",
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=14).map("".join), st.data())
+@pytest.mark.parametrize("repeated", [0, 101])  # above 100 there is another kind of rule
+def test_any_run_between_borders_is_a_name(vocabulary, repeated, sentence, data):
+    sentence += " so" * repeated
+    ends = [place for place in range(len(sentence) + 1) if is_border(sentence, place)]
+    start, end = sorted(data.draw(st.lists(st.sampled_from(ends), min_size=2, max_size=2)))
+    value = sentence[start:end].strip()
+    can_stand = len(value.splitlines()) == 1 and not set("[]") & set(value)
+    assert admits(vocabulary, f"inform(name[{value}])", sentence) is can_stand
 
 
 @pytest.mark.parametrize(
@@ -144,11 +220,17 @@ def test_any_sentence_has_a_grammar(vocabulary, sentence):
         ("van) bus", False),
         ("tram", True),
         ("bus tram", False),
+        ("tram...", False),
+        ("bike..", True),
+        ("..", True),
+        (".?!", True),
+        ("bike.?", False),
+        (".... ?", False),
     ],
 )
 @pytest.mark.parametrize("repeated", [0, 200])  # above 100 there is another kind of rule
 def test_a_value_is_a_run_of_words_as_they_stand(vocabulary, value, is_admitted, repeated):
-    sentence = "red  car, (van) ]bus bus\ntram" + "\nbike" * repeated
+    sentence = "red  car, (van) ]bus bus\ntram\nbike...?!" + "\nbike" * repeated
     assert admits(vocabulary, f"request(specifier[{value}])", sentence) is is_admitted
 
 
@@ -193,3 +275,17 @@ def test_all_but_one_reference_of_the_validation_split_is_admitted(vocabulary, v
     refused = [row["mr"] for row in rows if not admits(vocabulary, row["mr"], row["ref"], known_names)]
     # Its sentence says "fast paced".
     assert refused == ["request(has_multiplayer[yes], specifier[fast-paced])"]
+
+
+@pytest.mark.viggo
+@pytest.mark.slow
+def test_no_reference_whose_values_stand_in_its_sentence_is_refused(vocabulary, viggo_folder):
+    """Without known names, all 6,900 rows."""
+    unknown = KnownNames([])
+    refused = [
+        row for row in viggo_rows(viggo_folder) if not admits(vocabulary, row["mr"], row["ref"], unknown)
+    ]
+    assert len(refused) == 35
+    for row in refused:
+        values = [slot.value for slot in parse(row["mr"]).slots if slot.attribute in OPEN_ATTRIBUTES]
+        assert any(value not in row["ref"] for value in values), row

@@ -77,6 +77,32 @@ def test_an_answer_that_ran_out_of_tokens_is_ended(tiny_parts, constraint, cut_o
     assert encoder.decode(*processor.finish([ids])) == repaired
 
 
+@pytest.mark.parametrize(
+    ("answer", "spelled"),
+    [
+        ("inform(name[PORTAL  2], rating[good])", "inform(name[Portal 2], rating[good])"),
+        ("inform(name[PORTAL  2 Reloaded])", "inform(name[PORTAL  2 Reloaded])"),
+        ("inform(name[Portal 2], rating[goo", "inform(name[Portal 2])"),
+        ("inform(name[PORTAL  2], rating[goo", "inform(name[Portal 2])"),
+    ],
+)
+def test_a_known_name_is_spelled_as_it_is_known(tiny_parts, answer, spelled):
+    constraint = Constraint(tiny_parts[1], KnownNames(["inform(name[Portal 2])"]))
+    sentence, size = "Is PORTAL  2 Reloaded good?", tiny_parts[0].config.vocab_size
+    processor = next(constraint.processors([[sentence]]))
+    whole = answer.endswith(")")
+    ids = [*ids_of(tiny_parts, answer), *[tiny_parts[1].eos_token_id] * whole]
+    masks = masked(processor, size, [ids], range(len(ids)))
+    assert all(masks[step, 0, token] == 0.0 for step, token in enumerate(ids))
+    (found,) = processor.finish([ids])
+    assert tiny_parts[2].decode(found) == spelled
+    assert processor.respelled(found) == found
+    if spelled == answer:
+        assert found == ids
+    if whole:
+        assert constraint.refused([sentence], [answer]) == ([] if spelled == answer else [0])
+
+
 def test_rows_that_have_ended_are_left_alone(tiny_parts, constraint, references):
     """They are not repaired, and may be absent from later steps."""
     eos, size = tiny_parts[1].eos_token_id, tiny_parts[0].config.vocab_size

@@ -10,7 +10,7 @@ from peft import LoraConfig, get_peft_model
 from viggo_pipe.config.settings.dataset import SampleSettings
 from viggo_pipe.config.settings.prompt import PromptSettings
 from viggo_pipe.data.sample import generate_sample
-from viggo_pipe.decoding import greedy
+from viggo_pipe.decoding import greedy, rerank
 from viggo_pipe.decoding.constraint import Constraint
 from viggo_pipe.decoding.generate import BatchGenerator
 from viggo_pipe.decoding.known_names import KnownNames
@@ -106,6 +106,28 @@ def test_an_answer_that_was_cut_off_is_no_candidate(tiny_parts, max_new_tokens):
     if max_new_tokens == 150:
         for answer in greedy + best:
             parse(answer)
+
+
+def test_candidates_are_scored_with_known_names_as_they_are_known(tiny_parts, monkeypatch):
+    """Those that end in a token that is likely besides the greedy one never came to an end by decoding."""
+    model, tokenizer, encoder = tiny_parts
+    constraint = Constraint(tokenizer, KnownNames(["inform(name[Portal 2])"]))
+    written = ["inform(name[pORTAL 2])", "inform(rating[good])"]
+    candidates = [
+        [*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id] for text in written
+    ]
+    monkeypatch.setattr(rerank, "n_best", lambda *_: [candidates])
+    scored = []
+
+    def scores(model, encoder, pairs, settings):
+        scored.extend(answer for _, answer in pairs)
+        return [1.0, 0.0]
+
+    monkeypatch.setattr(rerank, "_scores", scores)
+    settings = decoding_settings(rerank=0.1)
+    found = BatchGenerator(encoder, ["Is pORTAL 2 good?"], settings, constraint).run(model)
+    assert scored == ["inform(name[Portal 2])", "inform(rating[good])"]
+    assert found == ["inform(name[Portal 2])"]
 
 
 def test_the_graphed_decoder_finds_the_same(tiny_parts, monkeypatch):

@@ -74,6 +74,39 @@ def test_what_is_still_wrong_is_counted(data):
     assert ("suggest", "recommend", 1) in data.confused_acts
 
 
+def test_an_empty_slot_is_told_from_no_slot(workspace):
+    rows = [
+        (
+            "Which one?",
+            "request_attribute(platforms[])",
+            "request_attribute(esrb[])",
+            "request_attribute(esrb[])",
+        ),
+        (
+            "Is it?",
+            "inform(name[Doom])",
+            "inform(platforms[PC])",
+            "inform(name[ ], platforms[], genres[PC, ])",
+        ),
+    ]
+    write_workspace(workspace, rows)
+    data = read_report_data(dataset_settings(), MODEL, GENERATE)
+    found = {(mistake.attribute, mistake.gold, mistake.predicted) for mistake in data.mistakes}
+    assert found == {
+        ("platforms", "platforms[]", ""),
+        ("esrb", "", "esrb[]"),
+        ("name", "Doom", "name[ ]"),
+        ("platforms", "", "platforms[]"),
+        ("genres", "", "PC, genres[]"),
+    }
+    page = render_page(data)
+    assert "<td>platforms</td><td>platforms[]</td><td>(none)</td><td>1</td>" in page
+    assert "<td>platforms</td><td>(none)</td><td>platforms[]</td><td>1</td>" in page
+    asked, told = data.examples
+    assert (marked(asked["gold"]), marked(asked["tuned"]["text"])) == (["platforms[]"], ["esrb[]"])
+    assert marked(told["tuned"]["text"]) == [" ", "platforms[]", "genres[PC, ]"]
+
+
 def test_nothing_of_the_data_or_the_model_becomes_markup(data):
     page = render_page(data)
     assert "window.attacked" in page

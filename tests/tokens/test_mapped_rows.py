@@ -33,5 +33,5 @@ def test_rows_are_chosen_by_a_mask(rows):
 
 
 def test_tokens_to_learn_are_the_answers_or_all_behind_the_first(rows):
-    assert rows.learnt(completion_only_loss=True).tolist() == [1, 0, 3, -3]
-    assert rows.learnt(completion_only_loss=False).tolist() == [2, 0, 3, 1]
+    assert rows.label_counts(completion_only_loss=True).tolist() == [1, 0, 3, -3]
+    assert rows.label_counts(completion_only_loss=False).tolist() == [2, 0, 3, 1]

@@ -1,11 +1,17 @@
 """Tokens travel as Parquet, the same bytes each time, and are read from a memory-mapped Arrow file."""
 
+import contextlib
+import errno
+import io
+import os
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from viggo_pipe.config.settings.prompt import PromptSettings
 from viggo_pipe.core.errors import InputError
+from viggo_pipe.tokens import storage
 from viggo_pipe.tokens.storage import open_tokens, rows_in_memory, unpack_tokens, write_tokens
 from viggo_pipe.tokens.tokenize import SCHEMA
 
@@ -111,3 +117,13 @@ def test_a_missing_or_cut_or_strange_file_is_named(parquet, tmp_path):
     for name in ("missing", "train", "strange"):
         with pytest.raises(InputError, match=rf"cannot read .*{name}\.parquet"):
             unpack_tokens(tmp_path / f"{name}.parquet", tmp_path)
+
+
+def test_a_full_quota_is_not_blamed_on_the_token_file(parquet, tmp_path, monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, content):
+            raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    monkeypatch.setattr(storage, "atomic_write", lambda path, mode: contextlib.nullcontext(Full()))
+    with pytest.raises(OSError, match="Disk quota exceeded"):
+        unpack_tokens(parquet, tmp_path / "scratch")

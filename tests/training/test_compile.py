@@ -154,7 +154,7 @@ def test_a_gpu_trains_packed_folded_compiled_layers_as_rows_apart(tiny_folder, t
         if fast:
             fuse_lora(model)
             compile_layers(model, recompute)
-            take_packs(model)
+            take_packs(model, LENGTH)
             collate, batch = PackCollator([packs], tokenizer.pad_token_id, 256, True), list(packs)
         tensors = {
             name: part.cuda() if torch.is_tensor(part) else part for name, part in collate(batch).items()

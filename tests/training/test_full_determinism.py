@@ -95,7 +95,7 @@ def test_gradients_through_long_rows_are_the_same_each_time(tiny_folder, dtype):
         model = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=dtype).cuda()
         config = LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
         model = get_peft_model(model, config)
-        take_packs(model)
+        take_packs(model, 512)
         numbers = torch.Generator().manual_seed(0)
         rows = [
             {"input_ids": torch.randint(3, 500, (size,), generator=numbers).tolist(), "answer_start": 1}

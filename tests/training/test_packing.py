@@ -147,7 +147,7 @@ def test_packed_rows_have_the_loss_and_the_gradients_of_rows_apart(parts, comple
     packed = PackCollator([packs], tokenizer.pad_token_id, LENGTH, completion_only_loss)(list(packs))
     model = lora_model(folder, attention)
     apart = loss_and_gradients(model, padded)
-    take_packs(model)
+    take_packs(model, LENGTH)
     torch.testing.assert_close(loss_and_gradients(model, packed), apart)
 
 
@@ -157,7 +157,7 @@ def test_a_row_sees_nothing_of_its_neighbours(parts):
     """
     folder, tokenizer, rows = parts
     model = lora_model(folder, "sdpa")
-    take_packs(model)
+    take_packs(model, LENGTH)
     same_length = {}
     for row in rows[1:]:
         same_length.setdefault((len(row["input_ids"]), row["answer_start"]), []).append(row)
@@ -180,7 +180,7 @@ def test_batches_have_one_shape_and_empty_packs_add_nothing(parts):
     shapes = [{name: tensor.shape for name, tensor in batch.items()} for batch in batches]
     assert len(packs) % 4 and all(shape == shapes[0] for shape in shapes)
     model = lora_model(folder, "sdpa")
-    take_packs(model)
+    take_packs(model, LENGTH)
     last = packs[-(len(packs) % 4) :]
     alone = PackCollator([dataset], tokenizer.pad_token_id, LENGTH, True)(last)
     torch.testing.assert_close(model(**batches[-1])["loss"], model(**alone)["loss"])

@@ -4,17 +4,15 @@ import argparse
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from viggo_pipe.cli.planning.advice import misfits
-from viggo_pipe.cli.planning.device import this_device
-from viggo_pipe.cli.planning.estimate import Estimate
-from viggo_pipe.cli.planning.sources import Sources, find_sources
 from viggo_pipe.config.load import SECTIONS, load_params
 from viggo_pipe.config.profiles import current_profile
 from viggo_pipe.core.errors import InputError
-from viggo_pipe.decoding.constraint import Constraint
-from viggo_pipe.decoding.known_names import KnownNames
 from viggo_pipe.models.cache import cache_folder
+
+if TYPE_CHECKING:
+    from viggo_pipe.cli.planning.sources import Sources
 
 _GIB = 2**30
 # The default run's outs and cache hold 30 MB, its model 0.5 GB in the user's cache. Checkpoints and a margin
@@ -41,6 +39,14 @@ def check_everything() -> Iterator[str]:
     profile = current_profile()
     yield f"params: valid, {f'the profile {profile}' if profile else 'changed from every profile'}"
     yield f"disk: {_check_disk():.0f} GiB free"
+
+    # Their libraries take seconds to import, so what is wrong with params.yaml is said first.
+    from viggo_pipe.cli.planning.advice import misfits
+    from viggo_pipe.cli.planning.device import this_device
+    from viggo_pipe.cli.planning.estimate import Estimate
+    from viggo_pipe.cli.planning.model_check import check_model
+    from viggo_pipe.cli.planning.sources import find_sources
+
     sources = find_sources(params)
     counts = ", ".join(f"{len(rows):,} {split}" for split, rows in sources.splits.items())
     yield f"dataset: source {params.dataset.source}, {counts}"
@@ -50,12 +56,17 @@ def check_everything() -> Iterator[str]:
     )
     if params.generate.constrain:
         yield _check_grammar(sources)
-    for misfit in misfits(Estimate(params, sources, this_device())):
+    estimate = Estimate(params, sources, this_device())
+    yield check_model(estimate, sources)
+    for misfit in misfits(estimate):
         yield f"warning: {misfit}"
 
 
-def _check_grammar(sources: Sources) -> str:
+def _check_grammar(sources: "Sources") -> str:
     """What the grammar admits of validation, which settings are chosen on. Test's references stay unread."""
+    from viggo_pipe.decoding.constraint import Constraint
+    from viggo_pipe.decoding.known_names import KnownNames
+
     names = KnownNames(row["meaning_representation"] for row in sources.splits["train"])
     constraint = Constraint(sources.tokenizer, names)
     rows = sources.splits["validation"]

@@ -4,7 +4,7 @@
 called, so that `viggo --help` answers at once.
 """
 
-import viggo_pipe.core.signals  # noqa: F401, I001 (before the imports that take seconds)
+import viggo_pipe.core.entry_point  # noqa: F401, I001 (before the imports that take seconds)
 import argparse
 import importlib
 import io
@@ -13,8 +13,7 @@ import sys
 from pathlib import Path
 
 from viggo_pipe import __version__
-from viggo_pipe.core.errors import InputError, one_line
-from viggo_pipe.core.signals import INTERRUPTED, Interruptible
+from viggo_pipe.core.stage import reporting
 
 ADAPTER = Path("models/adapter")
 
@@ -23,26 +22,17 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; return its exit status: 0, 2 on bad input, 130 after Ctrl-C."""
     options = _argument_parser().parse_args(arguments)
     _prepare_stdout()
+    return reporting("viggo", lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
     try:
-        with Interruptible():
-            importlib.import_module(f"viggo_pipe.cli.{options.command}").run(options)
-            sys.stdout.flush()
-    except InputError as error:
-        print(f"viggo: {one_line(error)}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("viggo: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        # The reader (`head`, say) has gone; Python would complain about it once more when it closes stdout.
-        sys.stdout = None
+        importlib.import_module(f"viggo_pipe.cli.{options.command}").run(options)
+        sys.stdout.flush()
     except OSError as error:
-        print(
-            f"viggo: {one_line(error)}; check that path, its permissions and the space left", file=sys.stderr
-        )
-        sys.stdout = None
-        return 2
-    return 0
+        sys.stdout = None  # Python would complain once more when it closes it
+        if not isinstance(error, BrokenPipeError):  # the reader (`head`, say) has gone: that is no error
+            raise
 
 
 def _prepare_stdout() -> None:

@@ -1,7 +1,7 @@
 """Loads params.yaml. All of it is checked; a stage gets only the sections that dvc.yaml declares for it."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -43,6 +43,16 @@ class Params(BaseModel):
     score: ScoreSettings
     runtime: RuntimeSettings
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name in type(self).model_fields:
+                raise AttributeError(
+                    f"section {name} was not loaded: name it in load_params, and in dvc.yaml among the "
+                    "stage's params"
+                )
+            return super().__getattr__(name)
+
     @model_validator(mode="after")
     def _reverse_direction(self) -> Self:
         if self.train.reverse_members and self.prompt.reverse is None:
@@ -64,8 +74,8 @@ SECTIONS = tuple(Params.model_fields)
 def load_params(*sections: str, path: str | Path = PARAMS_FILE) -> Params:
     """Check all of `path` and return `sections`, and always `runtime`.
 
-    Reading another section raises AttributeError: DVC does not rerun a stage for a section that it does not
-    declare.
+    Reading another section raises AttributeError: DVC does not rerun a stage for a section that its `params:`
+    in dvc.yaml do not name.
 
     Raises:
         InputError: the file is missing or not YAML, or a key is unknown, missing or of the wrong type.

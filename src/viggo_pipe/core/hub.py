@@ -11,8 +11,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from viggo_pipe.core.environment import check_environment
 from viggo_pipe.core.errors import InputError
 from viggo_pipe.core.hub_errors import Download, RepoType, explain
 
@@ -108,7 +108,7 @@ def _explaining(download: Download) -> Iterator[None]:
     """Silence the client, and turn what it raises into an InputError."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        _check_environment()
+        check_environment()
         from huggingface_hub.errors import (
             HTTPError,  # pyright: ignore[reportPrivateImportUsage] (httpx's, or httpx2's in version 2)
         )
@@ -122,18 +122,3 @@ def _explaining(download: Download) -> Iterator[None]:
             yield
         except (HTTPError, OSError, ValueError, RuntimeError) as error:
             raise InputError(explain(error, download)) from error
-
-
-def _check_environment() -> None:
-    """See that the client can be imported. It reads its environment then, so nothing imports it earlier."""
-    try:
-        if "HF_ENDPOINT" in os.environ:
-            endpoint = urlsplit(os.environ["HF_ENDPOINT"])
-            if endpoint.scheme not in {"http", "https"} or not endpoint.hostname or endpoint.port == 0:
-                raise ValueError
-        from huggingface_hub import constants  # noqa: F401
-    except ValueError as error:
-        raise InputError(
-            "huggingface_hub cannot read its environment variables: HF_ENDPOINT must be an http(s) address, "
-            "and HF_HUB_ETAG_TIMEOUT and HF_HUB_DOWNLOAD_TIMEOUT whole seconds; correct or unset them"
-        ) from error

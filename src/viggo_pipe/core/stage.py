@@ -1,6 +1,5 @@
 """Runs a stage's main function: exit status, one clear error line, and the run's cost in runs/STAGE.json."""
 
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -8,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from viggo_pipe.core.errors import InputError, one_line
-from viggo_pipe.core.files import atomic_write
 from viggo_pipe.core.machine import describe_machine, peak_memory
+from viggo_pipe.core.metrics_io import write_metrics
 from viggo_pipe.core.signals import INTERRUPTED, Interruptible
 
 # Git-ignored and unknown to DVC: seconds and memory differ at each run, and would make a DVC output stale.
@@ -35,9 +34,7 @@ def measure(name: str, main: Callable[[], dict[str, Any] | None]) -> None:
         **peak_memory(),
         "machine": describe_machine(),
     }
-    with atomic_write(RUNS / f"{name}.json") as file:
-        json.dump(measured, file, indent=2, sort_keys=True)
-        file.write("\n")
+    write_metrics(RUNS / f"{name}.json", measured)
 
 
 def say(line: str) -> None:

@@ -2,7 +2,7 @@
 
 ViGGO (Juraska, Bowden, Walker 2019, W19-8623) is GEM/viggo on the Hub. It is a script dataset, which
 `datasets` 4 and later refuse to load. So its three CSV files are downloaded by themselves, at a pinned
-commit. Own files have the same form.
+commit. Own files are CSV or JSON Lines, with the same columns or others that `columns.py` names.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from viggo_pipe.config.settings.dataset import DatasetSettings
 from viggo_pipe.core.errors import InputError
 from viggo_pipe.core.files import atomic_write
 from viggo_pipe.core.rng import Rng
-from viggo_pipe.data.csv_rows import cannot_read, read_csv
+from viggo_pipe.data.rows import cannot_read, find_file, read_rows
 
 SPLITS = ("train", "validation", "test")
 
@@ -51,7 +51,7 @@ def fetch_dataset(settings: DatasetSettings, folder: str | Path) -> dict[str, in
 
 
 def read_splits(settings: DatasetSettings) -> dict[str, Iterable[dict[str, str]]]:
-    """The rows of each split. A CSV file's are read, and checked, as they are taken.
+    """The rows of each split. A file's are read, and checked, as they are taken.
 
     Raises:
         InputError: as `fetch_dataset`; what is wrong with a row, while the rows are taken.
@@ -62,7 +62,8 @@ def read_splits(settings: DatasetSettings) -> dict[str, Iterable[dict[str, str]]
 
         splits.update(generate_sample(settings.sample))
     else:
-        splits.update((split, read_csv(path)) for split, path in find_csv_files(settings).items())
+        for split, path in find_files(settings).items():
+            splits[split] = read_rows(path, f"{settings.source}-{split}")
     if settings.train_share < 1:
         splits["train"] = _share(splits["train"], settings)
     return splits
@@ -76,11 +77,11 @@ def _share(rows: Iterable[dict[str, str]], settings: DatasetSettings) -> Iterato
     return (row for row, rank in zip(rows, ranks, strict=True) if rank <= last)
 
 
-def find_csv_files(settings: DatasetSettings) -> dict[str, Path]:
-    """The CSV file of each split, downloaded where the source is `hub`, with its checksum verified.
+def find_files(settings: DatasetSettings) -> dict[str, Path]:
+    """The file of each split, downloaded where the source is `hub`, with its checksum verified.
 
     Raises:
-        InputError: a file is not to be had, or does not have its checksum.
+        InputError: a file is not to be had, is one of several, or does not have its checksum.
     """
     if settings.source == "hub":
         from viggo_pipe.core.hub import download_file
@@ -95,10 +96,10 @@ def find_csv_files(settings: DatasetSettings) -> dict[str, Path]:
     folder = Path(settings.path)
     if not folder.is_dir():
         raise InputError(
-            f"dataset.path: there is no folder {folder}; put train.csv, validation.csv and test.csv there, "
-            "or set dataset.source to sample or hub"
+            f"dataset.path: there is no folder {folder}; put train, validation and test there, each as .csv "
+            "or .jsonl, or set dataset.source to sample or hub"
         )
-    files = {split: folder / f"{split}.csv" for split in SPLITS}
+    files = {split: find_file(folder, split) for split in SPLITS}
     for split, path in files.items():
         _verify(path, split, settings)
     return files

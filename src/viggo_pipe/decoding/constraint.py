@@ -53,12 +53,16 @@ class Constraint:
             raise
 
     def refused(self, sentences: Sequence[str], answers: Sequence[str]) -> list[int]:
-        """The indices of the `answers` that the grammars of their `sentences` do not admit."""
+        """The indices of the `answers` that their `sentences` cannot have.
+
+        Their grammars do not admit them, or a known name is spelled in another way.
+        """
         refused = []
         compiling = self._compile(sentences)
         for index, (answer, future) in enumerate(zip(answers, compiling, strict=True)):
             ids = self._vocabulary.encode(answer)
-            if future.result().validate_tokens(ids) < len(ids):
+            is_admitted = future.result().validate_tokens(ids) == len(ids)
+            if not is_admitted or self._known_names.respelled(answer) != answer:
                 refused.append(index)
         return refused
 
@@ -70,7 +74,7 @@ class Constraint:
             if index + ahead < len(batches):
                 compiling.append(self._compile(batches[index + ahead]))
             matchers = [future.result() for future in compiling.popleft()]
-            yield GrammarProcessor(sentences, matchers, self._vocabulary, self._executor)
+            yield GrammarProcessor(sentences, matchers, self._vocabulary, self._known_names, self._executor)
 
     def _compile(self, sentences: Sequence[str]) -> list[Future[LLMatcher]]:
         return [self._compilers.submit(self._matcher, sentence) for sentence in sentences]

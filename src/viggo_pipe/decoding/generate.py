@@ -1,6 +1,7 @@
 """Batched generation of the answers to many sentences."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -10,6 +11,8 @@ from viggo_pipe.core.errors import InputError
 from viggo_pipe.decoding.constraint import Constraint
 from viggo_pipe.decoding.greedy import Decode, greedy_decoder
 from viggo_pipe.decoding.rerank import reranked
+from viggo_pipe.models.architecture import base_of, check_fits, most_positions
+from viggo_pipe.tokens.collate import padded_length
 from viggo_pipe.tokens.prompt import PromptEncoder
 
 # Receives the answers of a batch, by the index of their sentence, and how many tokens they have.
@@ -57,7 +60,7 @@ class BatchGenerator:
         Raises:
             InputError: a sentence is longer than the model takes.
         """
-        self._check_lengths(model)
+        check_prompts(model, self._encoder, self._sentences, self._prompts, self._settings)
         model.eval()
         tokenizer = self._encoder.tokenizer
         decode = greedy_decoder(model, tokenizer, self._settings, max(map(len, self._prompts)))
@@ -96,13 +99,33 @@ class BatchGenerator:
             grammar,
         )
 
-    def _check_lengths(self, model: PreTrainedModel) -> None:
-        most = getattr(model.config, "max_position_embeddings", None)
-        new = self._settings.max_new_tokens
-        for sentence, prompt in zip(self._sentences, self._prompts, strict=True):
-            if most is not None and len(prompt) + new > most:
-                raise InputError(
-                    f"the sentence {sentence[:60]!r}... has {len(prompt):,} tokens with its prompt: with "
-                    f"generate.max_new_tokens {new:,} that is over the {most:,} that the model takes; "
-                    "shorten the sentence, or lower that setting"
-                )
+
+def check_prompts(
+    model: PreTrainedModel,
+    encoder: PromptEncoder,
+    sentences: Sequence[str],
+    prompts: Sequence[list[int]],
+    settings: GenerateSettings,
+) -> None:
+    """Check that `model` has a position and an embedding for each token of the sentences' `prompts`, and
+    positions for their answers.
+
+    Raises:
+        InputError: it has not.
+    """
+    base = base_of(model)
+    tokenizer, most, new = encoder.tokenizer, most_positions(base), settings.max_new_tokens
+    special: list[Any] = [tokenizer.pad_token_id, tokenizer.eos_token_id]
+    check_fits(base, "prompt", 0, max(special + [token for prompt in prompts for token in prompt]))
+    for sentence, prompt in zip(sentences, prompts, strict=True):
+        lengths = [len(prompt)]
+        if settings.channel_weight:
+            lengths.append(len(encoder.reverse_example(sentence, "")["input_ids"]))
+        # Reranking scores the whole answer and EOS, in padded batches.
+        needed = max(lengths) + new if settings.rerank is None else padded_length(max(lengths) + new + 1)
+        if most is not None and needed > most:
+            raise InputError(
+                f"the sentence {sentence[:60]!r}... has {max(lengths):,} tokens with its prompt: with "
+                f"generate.max_new_tokens {new:,} that is over the {most:,} that the model takes; "
+                "shorten the sentence, or lower that setting"
+            )

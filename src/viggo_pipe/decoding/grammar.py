@@ -17,10 +17,10 @@ from viggo_pipe.meaning.ontology import (
 )
 
 _ASKS_FOR_A_VALUE = "request_attribute"  # the one act with an empty value
-_PROPER_NAMES = ("name", "developer")
-# White space, and behind it a word, a run of other signs, or a bracket. No value runs over a bracket, so it
-# is in no group.
-_PART = re.compile(r"(\s*)(?:(\w+|[^\w\s\[\]]+)|[\[\]])")
+# White space, and behind it a word, a single other sign, or a bracket. No value runs over a bracket, so it is
+# in no group. "Bros.?" are three parts, since a name can end in a sign before another sign.
+_PART = re.compile(r"(\s*)(?:(\w+|[^\w\s\[\]])|[\[\]])")
+_CHUNK = re.compile(r"\s+|\w+|[^\w\s]")
 # Those of str.splitlines. An answer is cut at the first one.
 _LINE_ENDS = frozenset("\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029")
 _MOST_REPEATED = 100  # times that a sentence may repeat a word, for a terminal a word
@@ -33,8 +33,8 @@ def answer_grammar(sentence: str, known: Mapping[str, Sequence[str]]) -> str:
     - Acts, their attributes and closed values are the ontology's. Slots and list values stand in its order,
       each at most once.
     - Stores, systems, platforms, genres and perspectives are those that the sentence mentions.
-    - The value of an open attribute is a run of the sentence's words, or a known one. Known names keep their
-      own capitals.
+    - The value of an open attribute is a run of the sentence's characters from where a word or a sign begins
+      to where one ends, or a known one.
     - The answer may begin with a space, as some tokenizers do.
 
     Args:
@@ -45,21 +45,16 @@ def answer_grammar(sentence: str, known: Mapping[str, Sequence[str]]) -> str:
         attribute: tuple(value for value in CLOSED_VALUES[attribute] if value not in absent)
         for attribute in LIST_ATTRIBUTES
     }
-    respelled = _respelled(
-        sentence, [name for attribute in _PROPER_NAMES for name in known.get(attribute, ())]
-    )
-    words = _words("WORDS", sentence)
-    names = _words("NAMES", respelled) if respelled != sentence else []
+    words = _words(sentence)
     impossible = set(absent)
     impossible.update(attribute for attribute, values in lists.items() if not values)
     if not words:
         impossible.update(attribute for attribute in OPEN_ATTRIBUTES if not known.get(attribute))
     attributes = tuple(attribute for attribute in ATTRIBUTES if attribute not in impossible)
-    rules = [_acts(attributes), *words, *names]
+    rules = [_acts(attributes), *words]
     for attribute in attributes:
         if attribute in OPEN_ATTRIBUTES:
-            run = "NAMES" if names and attribute in _PROPER_NAMES else "WORDS"
-            value = _one_of(known.get(attribute, ()), *([run] if words else []))
+            value = _one_of(known.get(attribute, ()), *(["WORDS"] if words else []))
         elif attribute in LIST_ATTRIBUTES:
             value = f"list_{attribute}"
             rules.append(_ordered(value, tuple(map(_quoted, lists[attribute]))))
@@ -87,11 +82,11 @@ def _acts(attributes: tuple[str, ...]) -> str:
     return "\n".join(rules)
 
 
-def _words(name: str, sentence: str) -> list[str]:
-    """The rules of the terminal `name`: a run of the sentence's words as they stand.
+def _words(sentence: str) -> list[str]:
+    """The rules of the terminal WORDS: a run of the sentence's words and signs as they stand.
 
     A run stays within a line and has no brackets. A sentence without words has no rules. There is a terminal
-    a word, which can go on with the next one's. llguidance's `substring_words` fills masks more slowly: it
+    a word, which can go on with the next one's. llguidance's `substring_chunks` fills masks more slowly: it
     needs a second expression against white space at its ends. But a repeated word is followed from all of its
     places at once, and hundreds are too many for llguidance.
     """
@@ -100,7 +95,8 @@ def _words(name: str, sentence: str) -> list[str]:
     if max(repeated.values(), default=0) > _MOST_REPEATED:
         within = r"[^\[\]" + "".join(f"\\u{ord(end):04x}" for end in sorted(_LINE_ENDS)) + "]"
         end = r"[^\s\x1c-\x1f\[\]]"  # Rust's \s lacks \x1c to \x1f
-        return [f"{name}: /{end}({within}*{end})?/ & %regex " + json.dumps({"substring_words": sentence})]
+        chunks = json.dumps({"substring_chunks": _CHUNK.findall(sentence)})
+        return [f"WORDS: /{end}({within}*{end})?/ & %regex {chunks}"]
     starts, rules = [], []
     following = ""  # what a word can go on with
     for place in reversed(range(len(parts))):
@@ -108,7 +104,7 @@ def _words(name: str, sentence: str) -> list[str]:
         if not word:
             following = ""
             continue
-        this = f"{name}_{place}"
+        this = f"WORDS_{place}"
         starts.append(this)
         rules.append(f"{this}: {_quoted(word)}" + (f" ({following})?" if following else ""))
         following = ""
@@ -116,17 +112,7 @@ def _words(name: str, sentence: str) -> list[str]:
             following = f"{_quoted(gap)} {this}" if gap else this
     if not rules:
         return []
-    return [f"{name}: {' | '.join(starts)}", *rules]
-
-
-def _respelled(sentence: str, names: Iterable[str]) -> str:
-    """The sentence with its spellings of `names`, up to case and white space, replaced by these."""
-    for name in names:
-        pattern = r"\s+".join(map(re.escape, name.split()))
-        sentence = re.sub(
-            rf"(?<!\w){pattern}(?!\w)", lambda _, name=name: name, sentence, flags=re.IGNORECASE
-        )
-    return sentence
+    return [f"WORDS: {' | '.join(starts)}", *rules]
 
 
 def _one_of(texts: Iterable[str], *symbols: str) -> str:

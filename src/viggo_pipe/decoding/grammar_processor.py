@@ -6,6 +6,7 @@ import llguidance.torch
 import torch
 from llguidance import LLExecutor, LLMatcher
 
+from viggo_pipe.decoding.known_names import KnownNames
 from viggo_pipe.decoding.masks import apply_masks
 from viggo_pipe.decoding.repair import end_answer
 from viggo_pipe.decoding.row_processor import RowProcessor
@@ -13,11 +14,12 @@ from viggo_pipe.decoding.vocabulary import Vocabulary
 
 
 class GrammarProcessor(RowProcessor):
-    """Admits only the tokens that the grammar of a row allows.
+    """Admits only the tokens that the grammar of a row allows, and spells known names as they are known.
 
     Args:
         sentences: of the rows, for error messages.
         matchers: the compiled grammars of the rows, at their start.
+        known_names: spell the names in answers.
         executor: fills the masks, on all cores.
     """
 
@@ -26,10 +28,11 @@ class GrammarProcessor(RowProcessor):
         sentences: Sequence[str],
         matchers: Sequence[LLMatcher],
         vocabulary: Vocabulary,
+        known_names: KnownNames,
         executor: LLExecutor,
     ):
         self._sentences, self._matchers = sentences, matchers
-        self._vocabulary, self._executor = vocabulary, executor
+        self._vocabulary, self._known_names, self._executor = vocabulary, known_names, executor
         self._running = set(range(len(matchers)))  # rows whose answers have not ended
         self._masks = llguidance.torch.allocate_token_bitmask(len(matchers), vocabulary.tokenizer.vocab_size)
 
@@ -51,9 +54,17 @@ class GrammarProcessor(RowProcessor):
         """See `RowProcessor.finish`: a row that ran out of tokens is cut back to where it can be ended."""
         self._consume([ids[-1] for ids in answers])
         return [
-            end_answer(self._matchers[row], ids, self._vocabulary) if row in self._running else list(ids)
+            self.respelled(
+                end_answer(self._matchers[row], ids, self._vocabulary) if row in self._running else ids
+            )
             for row, ids in enumerate(answers)
         ]
+
+    def respelled(self, ids: Sequence[int]) -> list[int]:
+        """The ids of an answer whose known names are spelled as they are known."""
+        answer = self._vocabulary.decode(ids)
+        respelled = self._known_names.respelled(answer)
+        return list(ids) if respelled == answer else self._vocabulary.encode(respelled)
 
     def again(self, rows: Sequence[int]) -> "GrammarProcessor":
         """A processor for another generation of `rows`, which may name a row several times.
@@ -64,7 +75,11 @@ class GrammarProcessor(RowProcessor):
         for matcher in copies:
             matcher.reset()
         return GrammarProcessor(
-            [self._sentences[row] for row in rows], copies, self._vocabulary, self._executor
+            [self._sentences[row] for row in rows],
+            copies,
+            self._vocabulary,
+            self._known_names,
+            self._executor,
         )
 
     def _consume(self, tokens: Sequence[int]) -> None:

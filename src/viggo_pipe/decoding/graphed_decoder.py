@@ -6,8 +6,9 @@ import torch
 from transformers import PreTrainedModel
 
 from viggo_pipe.decoding.decode_step import DecodeStep
-from viggo_pipe.decoding.grouped_attention import base_of, with_grouped_attention
+from viggo_pipe.decoding.grouped_attention import with_grouped_attention
 from viggo_pipe.decoding.row_processor import RowProcessor
+from viggo_pipe.models.architecture import base_of, isolation_obstacle
 
 _FEWEST_ROWS = 8  # below, a step takes no less time
 
@@ -15,14 +16,11 @@ _FEWEST_ROWS = 8  # below, a step takes no less time
 def can_decode(model: PreTrainedModel, length: int) -> bool:
     """Whether `GraphedDecoder` gives what transformers' `generate` would, over `length` tokens.
 
-    It does not if attention is not torch's `scaled_dot_product_attention`, if a layer has something else in
-    its place or a shorter window, or if the language model is only a part of the model.
+    It does not if attention is not torch's `scaled_dot_product_attention`, or if a layer has something else
+    in its place or a shorter window.
     """
-    config = base_of(model).config
-    kinds = set(getattr(config, "layer_types", None) or ["sliding_attention"])
-    window = getattr(config, "sliding_window", None) if "sliding_attention" in kinds else None
-    is_usual = config._attn_implementation == "sdpa" and kinds <= {"full_attention", "sliding_attention"}
-    return is_usual and config.get_text_config(decoder=True) is config and (not window or window >= length)
+    base = base_of(model)
+    return base.config._attn_implementation == "sdpa" and isolation_obstacle(base, length) is None
 
 
 class GraphedDecoder:

@@ -10,6 +10,7 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 from viggo_pipe.config.settings.generate import GenerateSettings
 from viggo_pipe.decoding.graphed_decoder import GraphedDecoder, can_decode
 from viggo_pipe.decoding.row_processor import RowProcessor
+from viggo_pipe.models.architecture import base_of
 from viggo_pipe.tokens.collate import pad, padded_length
 
 # From prompts' ids and what masks their scores to the answers' ids.
@@ -23,6 +24,7 @@ def greedy_decoder(
 
     An answer stops at EOS, at a line's end, or after `settings.max_new_tokens`.
     """
+    decode_greedily(model)
     pad_token_id = cast(int, tokenizer.pad_token_id)
     ends = [tokenizer.eos_token_id, *_line_ends(tokenizer)]
     length = padded_length(longest) + settings.max_new_tokens
@@ -48,6 +50,18 @@ def greedy_decoder(
         return answers if processor is None else processor.finish(answers)
 
     return decode
+
+
+def decode_greedily(model: PreTrainedModel) -> None:
+    """Leave nothing of how `model` decodes to the settings that it came with.
+
+    `generate` fills what a call leaves open from the model's generation_config.json: a repetition penalty,
+    forbidden tokens, beams. A router's loss, which some models are set to give, needs whole batches.
+    """
+    base = base_of(model)
+    model.generation_config = base.generation_config = GenerationConfig()
+    if hasattr(base.config, "output_router_logits"):
+        base.config.output_router_logits = False
 
 
 def _can_record(model: PreTrainedModel, length: int) -> bool:

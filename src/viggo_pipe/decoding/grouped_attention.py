@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
-from peft import PeftModel
 from torch.nn import functional
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+from viggo_pipe.models.architecture import base_of
 
 _NAME = "viggo_grouped"
 
@@ -48,10 +49,3 @@ def with_grouped_attention(model: PreTrainedModel) -> Iterator[None]:
         yield
     finally:
         base.set_attn_implementation(usual)
-
-
-def base_of(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
-    """transformers' model within peft's, or `model` itself."""
-    if isinstance(model, PeftModel):
-        return cast(PreTrainedModel, model.get_base_model())
-    return model

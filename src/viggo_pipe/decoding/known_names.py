@@ -1,5 +1,6 @@
 """The names, developers and dates in training's meaning representations."""
 
+import re
 from collections.abc import Iterable
 
 from rapidfuzz import fuzz, process
@@ -13,6 +14,7 @@ from viggo_pipe.meaning.syntax import parse
 _SCORE_CUTOFF = 80  # of 100
 # A known specifier is wrong where the sentence has a similar one: "funny" for "funniest".
 _ATTRIBUTES = tuple(attribute for attribute in OPEN_ATTRIBUTES if attribute != "specifier")
+_PROPER_NAME = re.compile(r"\b(name|developer)\[([^\[\]]+)\]")
 
 
 class KnownNames:
@@ -26,6 +28,9 @@ class KnownNames:
         slots = {slot for text in meaning_representations for slot in parse(text).slots}
         self._slots = sorted(slot for slot in slots if slot.attribute in _ATTRIBUTES and slot.value)
         self._folded = [slot.value.casefold() for slot in self._slots]
+        self._spellings: dict[tuple[str, str], list[str]] = {}
+        for attribute, value in self._slots:
+            self._spellings.setdefault((attribute, _fold(value)), []).append(value)
 
     def resembling(self, sentence: str) -> dict[str, list[str]]:
         """The known values that a part of `sentence` resembles, by attribute and sorted.
@@ -41,3 +46,19 @@ class KnownNames:
             slot = self._slots[index]
             found[slot.attribute].append(slot.value)
         return found
+
+    def respelled(self, answer: str) -> str:
+        """`answer` with the capitals and white space of its names and developers as they are known.
+
+        A value that only contains a known name, or is a part of one, stays as it is. The grammar cannot do
+        this, since a known name can be the beginning of one that stays.
+        """
+        return _PROPER_NAME.sub(lambda slot: f"{slot[1]}[{self._spelling(slot[1], slot[2])}]", answer)
+
+    def _spelling(self, attribute: str, value: str) -> str:
+        known = self._spellings.get((attribute, _fold(value)), [value])
+        return value if value in known else known[0]
+
+
+def _fold(value: str) -> str:
+    return " ".join(value.casefold().split())

@@ -113,5 +113,6 @@ def n_best(
                 found[prefix.row].append(prefix.tokens)
             else:
                 waiting.append(prefix)
-        processor = grammar.again([prefix.row for prefix in waiting[:rows]])
+        if waiting:
+            processor = grammar.again([prefix.row for prefix in waiting[:rows]])
     return [candidates or [answer] for candidates, answer in zip(found, greedy, strict=True)]

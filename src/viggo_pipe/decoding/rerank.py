@@ -45,6 +45,7 @@ def reranked(
     assert settings.rerank is not None
     eos_token_id = cast(int, encoder.tokenizer.eos_token_id)
     found = n_best(len(sentences), decode, grammar, settings.rerank, eos_token_id)
+    found = [[grammar.respelled(ids) for ids in candidates] for candidates in found]
     answers = [candidates[0] for candidates in found]
     by_text = [_by_text(encoder, candidates) for candidates in found]
     pairs = [(row, text) for row, texts in enumerate(by_text) if len(texts) > 1 for text in texts]

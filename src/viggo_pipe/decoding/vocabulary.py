@@ -1,5 +1,6 @@
 """A tokenizer as llguidance reads it, and which texts it can write."""
 
+from collections.abc import Sequence
 from typing import cast
 
 import llguidance.hf
@@ -41,6 +42,12 @@ class Vocabulary:
     def encode(self, answer: str) -> list[int]:
         """The ids of `answer` and of EOS."""
         return [*self.tokenizer.tokenize_str(answer), self.eos_token_id]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of an answer's ids, up to its first EOS."""
+        ids = list(ids)
+        end = ids.index(self.eos_token_id) if self.eos_token_id in ids else len(ids)
+        return self.tokenizer.decode_str(ids[:end])
 
     def writable(self, text: str) -> str:
         """`text` with a space for each character that no tokens can write.

@@ -16,7 +16,8 @@ from transformers import PreTrainedModel
 
 from viggo_pipe.config.settings.prompt import PromptSettings
 from viggo_pipe.core.errors import InputError, one_line
-from viggo_pipe.core.files import atomic_folder, atomic_write
+from viggo_pipe.core.files import atomic_folder
+from viggo_pipe.core.metrics_io import write_metrics
 from viggo_pipe.models.base_model import BaseCheckpoint
 
 _CONFIG = "adapter_config.json"
@@ -59,8 +60,8 @@ def _normalize(folder: Path, base: BaseCheckpoint, prompt: PromptSettings) -> No
         config["revision"] = base.revision
         if isinstance(config["target_modules"], list):
             config["target_modules"].sort()
-        _write_json(adapter / _CONFIG, config)
-    _write_json(folder / _PROMPT, prompt.model_dump())
+        write_metrics(adapter / _CONFIG, config)
+    write_metrics(folder / _PROMPT, prompt.model_dump())
 
 
 def load_adapter(model: PreTrainedModel, base: BaseCheckpoint, folder: str | Path) -> PeftModel:
@@ -148,9 +149,3 @@ def _read_json(path: Path) -> dict:
         raise InputError(
             f"{path} is not JSON ({error}); train again, or fetch the adapter anew with `dvc pull`"
         ) from error
-
-
-def _write_json(path: Path, content: dict) -> None:
-    with atomic_write(path) as file:
-        json.dump(content, file, indent=2, sort_keys=True)
-        file.write("\n")

@@ -1,12 +1,14 @@
 """Loads the base model's weights, in the precision of params.yaml."""
 
 import torch
+from bitsandbytes.nn.modules import Linear4bit
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from viggo_pipe.config.settings.quantize import QuantizeSettings
 from viggo_pipe.core.errors import InputError, one_line
+from viggo_pipe.models.architecture import check_causal_lm
 from viggo_pipe.models.base_model import BaseCheckpoint
 
 
@@ -20,6 +22,15 @@ def best_device() -> torch.device:
 def compute_dtype(settings: QuantizeSettings) -> torch.dtype:
     """What matrix products are computed in: bf16, and fp32 for 32-bit weights."""
     return torch.float32 if settings.bits == 32 else torch.bfloat16
+
+
+def _keep_odd_layers(model: PreTrainedModel) -> None:
+    """Have bitsandbytes leave 4-bit layers as they are that it cannot repack: on a CPU with AVX-512 bf16, it
+    does so at their first evaluation, in blocks of 32 rows and 64 columns, and fails at other sizes.
+    """
+    for module in model.modules():
+        if isinstance(module, Linear4bit) and (module.out_features % 32 or module.in_features % 64):
+            setattr(module, "support_avx512bf16_for_cpu", False)  # noqa: B010 (unknown to torch's types)
 
 
 def load_model(base: BaseCheckpoint, settings: QuantizeSettings) -> PreTrainedModel:
@@ -68,6 +79,8 @@ def load_model(base: BaseCheckpoint, settings: QuantizeSettings) -> PreTrainedMo
             f"{base.name}: cannot load the weights in {base.folder} ({one_line(error)[:300]}); if they are "
             "damaged, delete that folder and run again"
         ) from error
+    check_causal_lm(model, base)
+    _keep_odd_layers(model)
     # Hidden states come as a strided view. A CPU's matmul would copy the whole head for each row of one.
     head = model.get_output_embeddings()
     assert head is not None  # a causal language model has one

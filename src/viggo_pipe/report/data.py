@@ -13,6 +13,7 @@ from viggo_pipe.data.provenance import DataProvenance, data_provenance
 from viggo_pipe.evaluation.paired_test import read_pairs
 from viggo_pipe.evaluation.scoring import Judgement
 from viggo_pipe.evaluation.summary import RobustnessRow, SummaryRow, robustness_rows, summary_rows
+from viggo_pipe.meaning.syntax import Slot
 from viggo_pipe.report.charts import LengthBin, LossPoint
 from viggo_pipe.report.examples import Example, report_examples
 
@@ -26,7 +27,10 @@ _MOST = 12  # rows of a table of the most frequent mistakes
 
 @dataclass(frozen=True)
 class Mistake:
-    """Values of one attribute that the tuned model took for others, and how often; empty: there was none."""
+    """Values of one attribute that the tuned model took for others, and how often.
+
+    No text: there is no such slot. An empty value is shown with its attribute, as in `platforms[]`.
+    """
 
     attribute: str
     gold: str
@@ -130,12 +134,16 @@ def _mistakes(judgements: Iterable[Judgement]) -> list[Mistake]:
         if judgement.well_formed:
             for attribute in {slot.attribute for slot in judgement.missing + judgement.extra}:
                 gold, predicted = (
-                    ", ".join(sorted(slot.value for slot in slots if slot.attribute == attribute))
+                    ", ".join(sorted(_shown(slot) for slot in slots if slot.attribute == attribute))
                     for slots in (judgement.missing, judgement.extra)
                 )
                 counts[attribute, gold, predicted] += 1
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [Mistake(*values, count) for values, count in ordered[:_MOST]]
+
+
+def _shown(slot: Slot) -> str:
+    return slot.value if slot.value.strip() else f"{slot.attribute}[{slot.value}]"
 
 
 def _number(text: str) -> float | None:

@@ -73,14 +73,17 @@ def _segments(text: str, differing: Iterable[Slot], act_differs: bool) -> list[S
     left = Counter(differing)
     pieces: list[Segment] = [(meaning.act, act_differs), ("(", False)]
     for index, slot in enumerate(meaning.slots):
-        pieces.append((f"{', ' if index else ''}{slot.attribute}[", False))
-        for number, value in enumerate(slot.values):
+        values = []
+        for value in slot.values:
             single = Slot(slot.attribute, value)
             differs = left[single] > 0
             left[single] -= differs
-            pieces.append((", " if number else "", False))
-            pieces.append((value, differs))
-        pieces.append(("]", False))
+            values.append((value, differs))
+        whole = ("", True) in values  # an empty value has no text to mark, so its slot is
+        pieces += [(", " if index else "", False), (f"{slot.attribute}[", whole)]
+        for number, (value, differs) in enumerate(values):
+            pieces += [(", " if number else "", whole), (value, whole or differs)]
+        pieces.append(("]", whole))
     pieces.append((")", False))
     return _joined(pieces)
 

@@ -1,8 +1,9 @@
 """Batches of tokenized rows for a causal language model."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 
 from viggo_pipe.tokens.prompt import Example
@@ -10,6 +11,7 @@ from viggo_pipe.tokens.prompt import Example
 IGNORED = -100  # the label that PyTorch's cross entropy skips
 # Few distinct lengths mean few compiled kernels: oneDNN keeps one primitive a shape, and its memory with it.
 _LENGTH_STEP = 8
+_Int = TypeVar("_Int", int, np.ndarray)
 
 
 def padded_length(length: int) -> int:
@@ -32,11 +34,11 @@ def pad(rows: Sequence[Sequence[int]], pad_token_id: int, side: str) -> dict[str
     return {"input_ids": ids, "attention_mask": mask}
 
 
-def first_learnt(example: Example, completion_only_loss: bool) -> int:
-    """The index of the first token of `example` that is learnt: the answer's, or without
-    `completion_only_loss` the one after BOS.
+def first_label(answer_start: _Int, completion_only_loss: bool) -> _Int | int:
+    """The index of a row's first label: the answer's first token, or without `completion_only_loss` the one
+    after BOS.
     """
-    return example["answer_start"] if completion_only_loss else 1
+    return answer_start if completion_only_loss else 1
 
 
 class CausalCollator:

@@ -7,6 +7,7 @@ import pyarrow as pa
 from datasets import Dataset
 from pyarrow import compute
 
+from viggo_pipe.tokens.collate import first_label
 from viggo_pipe.tokens.prompt import Example
 
 
@@ -52,12 +53,16 @@ class TokenRows:
         """The rows at `indices`, read at once."""
         return self.table.__getitems__(self._positions[indices].tolist()) if len(indices) else []
 
+    @property
+    def highest_id(self) -> int:
+        """The highest id of a token of the table's rows. All are read for it."""
+        ids = compute.call_function("list_flatten", [self.table.data.table["input_ids"]])
+        return compute.call_function("max", [ids]).as_py()
+
     def where(self, mask: np.ndarray) -> "TokenRows":
         """The rows for which `mask`, bool of shape (rows,), is true."""
         return TokenRows(self.table, self._positions[mask])
 
-    def learnt(self, completion_only_loss: bool) -> np.ndarray:
-        """How many tokens of each row are learnt, int32 of shape (rows,): below 1 where the answer was cut
-        off.
-        """
-        return self.lengths - (self.answer_starts if completion_only_loss else 1)
+    def label_counts(self, completion_only_loss: bool) -> np.ndarray:
+        """How many labels each row has, int32 of shape (rows,): below 1 where the answer was cut off."""
+        return self.lengths - first_label(self.answer_starts, completion_only_loss)

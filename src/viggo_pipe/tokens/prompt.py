@@ -35,10 +35,6 @@ class PromptEncoder:
         bos: Any = tokenizer.bos_token_id
         self._bos: list[int] = [] if bos is None else [bos]
         self._eos: Any = tokenizer.eos_token_id
-        self._backend: Any = tokenizer.backend_tokenizer if tokenizer.is_fast else None
-        if self._backend is not None:  # a tokenizer.json can hold either
-            self._backend.no_truncation()
-            self._backend.no_padding()
 
     def prompt(self, sentence: str) -> list[int]:
         """BOS and the prompt of `sentence`."""
@@ -83,15 +79,12 @@ class PromptEncoder:
         ]
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        if not texts:  # which transformers' tokenizers cannot take
+            return []
         distinct = list(dict.fromkeys(texts))  # several sentences often share a meaning representation
-        ids = dict(zip(distinct, self._encode_distinct(distinct), strict=True))
-        return [ids[text] for text in texts]
-
-    def _encode_distinct(self, texts: list[str]) -> list[list[int]]:
         # A sentence that contains "</s>" is text: it must not turn into the token that ends an answer.
-        if self._backend is None:
-            return self.tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-        # The backend itself takes two thirds of the time: it leaves out offsets, masks and the texts' pieces.
-        self._backend.encode_special_tokens = True
-        encoded = self._backend.encode_batch_fast(texts, add_special_tokens=False)
-        return [encoding.ids for encoding in encoded]
+        encoded = self.tokenizer(
+            distinct, add_special_tokens=False, split_special_tokens=True, return_attention_mask=False
+        )
+        ids = dict(zip(distinct, encoded["input_ids"], strict=True))
+        return [ids[text] for text in texts]

@@ -1,6 +1,7 @@
 """Tokenized splits on disk: Parquet between the stages, and Arrow for training, which is memory-mapped."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 from datasets import Dataset
 
 from viggo_pipe.config.settings.prompt import PromptSettings
-from viggo_pipe.core.errors import InputError
+from viggo_pipe.core.errors import InputError, one_line
 from viggo_pipe.core.files import atomic_write
 from viggo_pipe.tokens.mapped_rows import TokenRows
 from viggo_pipe.tokens.tokenize import SCHEMA
@@ -77,16 +78,24 @@ def _directions(table: Dataset) -> tuple[TokenRows, TokenRows]:
 
 
 def _unpack(path: str | Path, file: IO[bytes]) -> None:
-    try:
-        (parquet,) = pq.ParquetDataset(path).fragments
-        schema = pa.schema([SCHEMA.field(name) for name in _READ], parquet.physical_schema.metadata)
+    with _explaining(path):
+        parquet = pq.ParquetFile(path)
+        schema = pa.schema([SCHEMA.field(name) for name in _READ], parquet.schema_arrow.metadata)
         _prompt(schema)
-        with pa.ipc.new_stream(file, schema) as writer:
-            for group in parquet.split_by_row_group():
-                writer.write_table(group.to_table(columns=_READ).combine_chunks().cast(schema))
+    with parquet, pa.ipc.new_stream(file, schema) as writer:
+        for group in range(parquet.num_row_groups):
+            with _explaining(path):
+                table = parquet.read_row_group(group, columns=_READ).combine_chunks().cast(schema)
+            writer.write_table(table)  # where a full disk is another matter
+
+
+@contextmanager
+def _explaining(path: str | Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"cannot read {path} ({' '.join(str(error).split())}); run `dvc repro tokenize`, or `dvc pull`"
+            f"cannot read {path} ({one_line(error)}); run `dvc repro tokenize`, or `dvc pull`"
         ) from error
 
 

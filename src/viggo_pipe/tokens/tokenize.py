@@ -1,12 +1,11 @@
-"""A split's rows as token ids, streamed: datasets maps batches of them, so that few are in memory."""
+"""A split's rows as token ids, a table at a time: few rows are in memory."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
 import pyarrow as pa
-from datasets import IterableDataset
-from datasets.iterable_dataset import ArrowExamplesIterable
+from datasets import Dataset, disable_progress_bars
 
 from viggo_pipe.config.settings.tokenize import TokenizeSettings
 from viggo_pipe.core.errors import InputError
@@ -18,8 +17,10 @@ SCHEMA = pa.schema(
     {"id": pa.string(), "input_ids": pa.list_(pa.int32()), "answer_start": pa.int32(), "reverse": pa.bool_()}
 )
 _BATCH = 1000  # rows that are tokenized at once: larger batches were not faster
-_TABLE = 2**14  # rows
+_TABLE = 2**14  # rows of a table, before it has reverse rows
 _PROMPTS = {False: "", True: " with prompt.reverse"}  # in errors, by direction
+
+disable_progress_bars()  # there would be one a table
 
 
 class _Row(NamedTuple):
@@ -33,9 +34,9 @@ class _Row(NamedTuple):
 class TokenizedSplit:
     """A split's rows as token ids, made as they are taken.
 
-    Iterating yields tables with the columns of `SCHEMA`, of 16,384 rows but for the last one, and can be done
-    once. They hold the rows that `overflow` leaves. Where the encoder has a `reverse` prompt, each row is
-    followed by its reverse row, and counts as two.
+    Iterating yields tables with the columns of `SCHEMA`, one for 16,384 rows, and can be done once. They hold
+    the rows that `overflow` leaves. Where the encoder has a `reverse` prompt, each row is followed by its
+    reverse row, and counts as two.
 
     Args:
         rows: {"id", "sentence", "meaning_representation"}.
@@ -54,8 +55,14 @@ class TokenizedSplit:
         self._rows, self._encoder, self._settings, self._split = rows, encoder, settings, split
 
     def __iter__(self) -> Iterator[pa.Table]:
-        texts = IterableDataset(ArrowExamplesIterable(self._texts, {})).with_format("arrow")
-        yield from texts.map(self._tokenize, batched=True, batch_size=_BATCH).iter(_TABLE)
+        rows = iter(self._rows)
+        while taken := list(islice(rows, _TABLE)):
+            texts = Dataset.from_dict({name: [row[name] for row in taken] for name in ROW_FIELDS})
+            # In memory and with a fingerprint of ours: nothing is hashed, or left in a cache.
+            tokenized = texts.with_format("arrow").map(
+                self._tokenize, batched=True, batch_size=_BATCH, keep_in_memory=True, new_fingerprint="tokens"
+            )
+            yield tokenized.data.table
         for reverse in (False, True) if self._encoder.has_reverse else (False,):
             if not self.statistics.kept[reverse]:
                 rows = f"{self.statistics.lengths.total()} rows{_PROMPTS[reverse]}"
@@ -63,14 +70,6 @@ class TokenizedSplit:
                     f"{self._split}: none of {rows} fits tokenize.max_length {self._settings.max_length}; "
                     "raise it"
                 )
-
-    def _texts(self) -> Iterator[tuple[int, pa.Table]]:
-        """Numbered tables of the rows as they come in: what datasets calls Arrow examples."""
-        rows = iter(self._rows)
-        number = 0
-        while batch := list(islice(rows, _BATCH)):
-            yield number, pa.table({name: [row[name] for row in batch] for name in ROW_FIELDS})
-            number += 1
 
     def _tokenize(self, texts: pa.Table) -> pa.Table:
         ids, sentences, meanings = (texts[name].to_pylist() for name in ROW_FIELDS)

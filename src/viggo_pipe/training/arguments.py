@@ -6,7 +6,7 @@ import torch
 from transformers import TrainingArguments
 
 from viggo_pipe.config.settings.train import TrainSettings
-from viggo_pipe.core.errors import InputError
+from viggo_pipe.core.errors import InputError, one_line
 from viggo_pipe.training.fsdp import FSDP_CONFIG, NOTHING_CAST
 
 
@@ -38,8 +38,8 @@ def training_arguments(settings: TrainSettings, folder: str, autocast: bool) -> 
             train_sampling_strategy=settings.train_sampling_strategy,
             eval_strategy="no" if settings.eval_steps is None else "steps",
             eval_steps=settings.eval_steps,
-            save_strategy="best" if settings.load_best_model_at_end and settings.eval_steps else "no",
-            load_best_model_at_end=bool(settings.load_best_model_at_end and settings.eval_steps),
+            save_strategy="best" if settings.load_best_model_at_end else "no",
+            load_best_model_at_end=settings.load_best_model_at_end,
             metric_for_best_model="eval_loss",
             logging_steps=settings.logging_steps,
             logging_nan_inf_filter=False,
@@ -57,7 +57,7 @@ def training_arguments(settings: TrainSettings, folder: str, autocast: bool) -> 
             ddp_broadcast_buffers=False,  # they are alike anyway, and NF4's scales are among them
         )
     except ValueError as error:
-        raise InputError(f"section train: {' '.join(str(error).split())}") from error
+        raise InputError(f"section train: {one_line(error)}") from error
     if settings.fsdp:
         plugin: Any = arguments.fsdp_plugin_args
         plugin["mixed_precision_policy"] = NOTHING_CAST  # fsdp_config has no word for it

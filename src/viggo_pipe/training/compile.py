@@ -20,6 +20,8 @@ from torch.utils.checkpoint import (
     create_selective_checkpoint_contexts,
 )
 
+from viggo_pipe.models.architecture import base_of, decoder_layers
+
 _KEPT = frozenset(
     {
         "aten.mm",
@@ -45,8 +47,10 @@ def compile_layers(model: PeftModel, recompute: bool, backend: str = "inductor")
         recompute: keep the outputs of matrix products and of attention alone for the backward pass.
         backend: torch.compile's.
     """
-    base: Any = model.get_base_model()
-    for layer in base.get_decoder().layers:
+    layers = decoder_layers(base_of(model))
+    assert layers is not None  # `check_causal_lm` has seen them
+    layer: Any
+    for layer in layers:
         if recompute:
             layer.forward = MethodType(_recomputing_forward, layer)
         layer.compile(dynamic=False, backend=backend)

@@ -1,13 +1,17 @@
 """Puts an untrained LoRA adapter on the quantized base model."""
 
 import re
+from typing import Any
 
+import torch
+from bitsandbytes.nn.modules import Linear4bit
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+from peft.tuners.lora import LoraLayer
 from transformers import PreTrainedModel, set_seed
 
 from viggo_pipe.config.settings.lora import LoraSettings
 from viggo_pipe.config.settings.train import TrainSettings
-from viggo_pipe.core.errors import InputError
+from viggo_pipe.core.errors import InputError, one_line
 from viggo_pipe.models.adapter import REVERSE
 
 
@@ -15,8 +19,13 @@ def add_adapter(model: PreTrainedModel, lora: LoraSettings, train: TrainSettings
     """Freeze `model` and put an untrained LoRA adapter (Hu et al. 2021, arXiv:2106.09685) on it.
 
     Raises:
-        InputError: `lora` names modules or layers that the model does not have.
+        InputError: `lora` names modules or layers that the model does not have or that LoRA cannot adapt, or
+            `train` asks for a gradient checkpointing that the model does not have.
     """
+    if train.gradient_checkpointing and not model.supports_gradient_checkpointing:
+        raise InputError(
+            f"train.gradient_checkpointing: {type(model).__name__} does not have it: set it to false"
+        )
     set_seed(train.seed)  # before the adapter's matrices are drawn
     layers = model.config.num_hidden_layers
     if lora.upper_layers is not None and lora.upper_layers > layers:
@@ -41,11 +50,25 @@ def add_adapter(model: PreTrainedModel, lora: LoraSettings, train: TrainSettings
             if name not in known:
                 raise InputError(f"lora.target_modules: the base model has no module {name!r}")
     try:
-        return get_peft_model(model, config)
+        adapted = get_peft_model(model, config)
     except (ValueError, re.error) as error:
+        raise InputError(f"lora.target_modules {lora.target_modules!r}: {one_line(error)[:300]}") from error
+    for name, layer in adapted.named_modules():
+        if isinstance(layer, LoraLayer):
+            _check_layer(name, layer.get_base_layer())
+    return adapted
+
+
+def _check_layer(name: str, layer: torch.nn.Module) -> None:
+    """Check that `layer` gives nothing beside a product, which LoRA adds to: experts' routers do."""
+    if not isinstance(layer, torch.nn.Linear) or type(layer) in (torch.nn.Linear, Linear4bit):
+        return
+    with torch.no_grad():
+        product: Any = layer(layer.weight.new_zeros(1, layer.in_features))
+    if not isinstance(product, torch.Tensor):
         raise InputError(
-            f"lora.target_modules {lora.target_modules!r}: {' '.join(str(error).split())}"
-        ) from error
+            f"lora.target_modules: {name} is a {type(layer).__name__}, which LoRA cannot adapt: name others"
+        )
 
 
 def parameter_counts(model: PeftModel) -> dict[str, float | int]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from viggo_pipe.core.errors import InputError
-from viggo_pipe.tokens.collate import IGNORED, first_learnt
+from viggo_pipe.tokens.collate import IGNORED, first_label
 from viggo_pipe.tokens.mapped_rows import TokenRows
 from viggo_pipe.tokens.prompt import Example
 
@@ -54,10 +54,21 @@ class Packs:
         """Rows of the pack that has the most."""
         return int((self._ends - self._starts).max())
 
-    def most_learnt(self, completion_only_loss: bool) -> int:
+    def most_labels(self, completion_only_loss: bool) -> int:
         """Tokens to learn of the pack that has the most."""
-        learnt = self._rows.learnt(completion_only_loss)[self._order]
-        return int(np.add.reduceat(learnt, self._starts).max())
+        labels = self._rows.label_counts(completion_only_loss)[self._order]
+        return int(np.add.reduceat(labels, self._starts).max())
+
+
+def check_pack_length(rows: TokenRows, length: int) -> None:
+    """Check that each of `rows` fits in a pack of `length` tokens.
+
+    Raises:
+        InputError: one does not.
+    """
+    longest = int(rows.lengths.max())
+    if longest > length:
+        raise InputError(f"train.pack_length is {length}, but a row has {longest} tokens: raise it")
 
 
 def pack_rows(rows: TokenRows, length: int, seed: int) -> Packs:
@@ -69,9 +80,7 @@ def pack_rows(rows: TokenRows, length: int, seed: int) -> Packs:
     Raises:
         InputError: a row is longer than `length`.
     """
-    longest = int(rows.lengths.max())
-    if longest > length:
-        raise InputError(f"train.pack_length is {length}, but a row has {longest} tokens: raise it")
+    check_pack_length(rows, length)
     order = array("q", range(len(rows)))
     random.Random(seed).shuffle(order)
     order = np.array(order)
@@ -122,7 +131,7 @@ class PackCollator:
             completion_only_loss,
             batch_size,
         )
-        self._answers = max(packs.most_learnt(completion_only_loss) for packs in datasets)
+        self._answers = max(packs.most_labels(completion_only_loss) for packs in datasets)
         self._segments = 1 + max(packs.most_rows for packs in datasets)  # padding is one
 
     def __call__(self, packs: Sequence[Pack]) -> dict[str, torch.Tensor]:
@@ -133,7 +142,7 @@ class PackCollator:
             for column, start in zip(columns, ([], [], [], [], [IGNORED]), strict=True):
                 column.append(start)
             for row in pack:
-                tokens, first = row["input_ids"], first_learnt(row, self._completion_only_loss)
+                tokens, first = row["input_ids"], first_label(row["answer_start"], self._completion_only_loss)
                 begin, end = len(ids[-1]), len(ids[-1]) + len(tokens)
                 ids[-1] += tokens
                 positions[-1] += range(len(tokens))

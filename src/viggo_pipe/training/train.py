@@ -30,6 +30,7 @@ from viggo_pipe.training.graphed_trainer import GraphedTrainer
 from viggo_pipe.training.packed_attention import take_packs
 from viggo_pipe.training.packing import Pack, PackCollator, Packs, pack_rows
 from viggo_pipe.training.resumable_trainer import ResumableTrainer, last_complete_checkpoint, step_of
+from viggo_pipe.training.rows import check_rows, with_something_to_learn
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,10 @@ def train_adapter(
         InputError: training diverges, the disk is full, no row has a token to learn, the optimizer or the
             schedule is not one that transformers knows, or a checkpoint is none of a training.
     """
-    rows = _with_something_to_learn(train_rows, settings)
-    validation = _with_something_to_learn(validation_rows, settings)
+    rows = with_something_to_learn(train_rows, settings)
+    validation = with_something_to_learn(validation_rows, settings)
+    for some in (rows, validation):
+        check_rows(model, some, pad_token_id, settings)
     trainer = build_trainer(model, rows, validation, pad_token_id, settings, runtime, scratch)
     checkpoint = broadcast_from_main(lambda: last_complete_checkpoint(scratch))
     if checkpoint is not None:
@@ -127,7 +130,7 @@ def validation_loss(
     Raises:
         InputError: no row has a token to learn.
     """
-    rows = _with_something_to_learn(validation_rows, settings)
+    rows = with_something_to_learn(validation_rows, settings)
     return build_trainer(model, rows, rows, pad_token_id, settings, runtime, scratch).evaluate()["eval_loss"]
 
 
@@ -166,7 +169,7 @@ def build_trainer(
             settings.completion_only_loss,
             settings.per_device_train_batch_size,
         )
-        take_packs(model)
+        take_packs(model, max(int(some.lengths.max()) for some in (rows, validation)))
         filler = []
     graphed = settings.cuda_graph and has_gpu("train.cuda_graph: steps are not recorded")
     kind: Any = GraphedTrainer if graphed else ResumableTrainer
@@ -195,24 +198,6 @@ def _release(model: PeftModel) -> None:
     """
     for left in ("forward", "_original_forward", "_is_accelerate_prepared"):
         model.__dict__.pop(left, None)
-
-
-def _with_something_to_learn(rows: TokenRows, settings: TrainSettings) -> TokenRows:
-    """Leave out rows whose answer was cut off whole: they have no label, and a batch of them would have the
-    loss NaN.
-    """
-    has_labels = rows.learnt(settings.completion_only_loss) > 0
-    kept = int(has_labels.sum())
-    if kept < len(rows):
-        print(
-            f"left out {len(rows) - kept} of {len(rows)} rows: truncation cut off their whole answer",
-            flush=True,
-        )
-    if not kept:
-        raise InputError(
-            "no row has an answer left to learn: raise tokenize.max_length or shorten the prompt"
-        )
-    return rows.where(has_labels)
 
 
 def _loss_curve(state: TrainerState, validation_loss: float) -> list[dict[str, str | float]]:

@@ -14,6 +14,7 @@ from viggo_pipe.cli.planning.shape import adapter_parameters, shape_of
 from viggo_pipe.cli.planning.sources import Sources
 from viggo_pipe.config.load import Params
 from viggo_pipe.config.settings.train import TrainSettings
+from viggo_pipe.models.architecture import empty_model
 from viggo_pipe.tokens.collate import padded_length
 from viggo_pipe.tokens.mapped_rows import TokenRows
 from viggo_pipe.tokens.prompt import PromptEncoder
@@ -36,7 +37,7 @@ class Direction:
         longest: tokens of the longest.
         items: what the Trainer makes batches of: how many rows there are, or packs that hold them.
         item_tokens: most tokens of an item of a batch, padding included.
-        item_learnt: most tokens of an item that logits are computed for.
+        item_labels: most tokens of an item that logits are computed for.
         steps: optimizer steps of all members together.
         trained: tokens of all those steps.
     """
@@ -47,14 +48,14 @@ class Direction:
         if train.pack_length is None:
             self.items = len(rows)
             self.item_tokens = padded_length(self.longest)
-            self.item_learnt = self.item_tokens
+            self.item_labels = self.item_tokens
             if train.completion_only_loss:
-                self.item_learnt = padded_length(int(rows.learnt(completion_only_loss=True).max()) + 1)
+                self.item_labels = padded_length(int(rows.label_counts(completion_only_loss=True).max()) + 1)
         else:
             packs = pack_rows(rows, train.pack_length, train.seed)
             self.items = len(packs)
             self.item_tokens = train.pack_length
-            self.item_learnt = packs.most_learnt(train.completion_only_loss)
+            self.item_labels = packs.most_labels(train.completion_only_loss)
         an_epoch = math.ceil(self.items / items_a_step(train))
         self.steps = members * _steps(train, an_epoch)
         self.trained = self.steps / an_epoch * self.tokens
@@ -69,6 +70,9 @@ class Estimate:
         base: the base model's name.
         base_parameters: its parameters.
         adapter_parameters: the adapter's.
+        model: it, without weights.
+        encoder: renders and tokenizes its prompts.
+        rows: the tokenized rows of train and validation, of either direction.
 
     Raises:
         InputError: a row is too long, or the model's shape cannot be made out.
@@ -77,15 +81,22 @@ class Estimate:
     def __init__(self, params: Params, sources: Sources, device: Device):
         self.params, self.device = params, device
         train = params.train
-        encoder = PromptEncoder(sources.tokenizer, params.prompt)
-        variants = augmented(sources.splits["train"], params.augment)
-        rows, reverse = rows_in_memory(TokenizedSplit(variants, encoder, params.tokenize, "train"))
+        self.model = empty_model(sources.base)
+        self.encoder = encoder = PromptEncoder(sources.tokenizer, params.prompt)
+        self.rows = {
+            split: rows_in_memory(TokenizedSplit(rows, encoder, params.tokenize, split))
+            for split, rows in (
+                ("train", augmented(sources.splits["train"], params.augment)),
+                ("validation", sources.splits["validation"]),
+            )
+        }
+        rows, reverse = self.rows["train"]
         self.directions = [Direction(rows, train.soup_members, train)]
         if train.reverse_members:
             self.directions.append(Direction(reverse, train.reverse_members, train))
         self.steps = sum(direction.steps for direction in self.directions)
         self.base = sources.base.name
-        self._shape = shape_of(sources.base)
+        self._shape = shape_of(self.model)
         self.base_parameters = self._shape.parameters
         self.adapter_parameters = adapter_parameters(self._shape, params.lora)
         predicted = sources.splits[params.generate.split]
@@ -124,8 +135,8 @@ class Estimate:
     def _batch(self, batch_size: int) -> tuple[int, int]:
         """Most tokens of a batch of that many rows, or packs; and those that logits are computed for."""
         tokens = max(direction.item_tokens for direction in self.directions)
-        learnt = max(direction.item_learnt for direction in self.directions)
-        return batch_size * tokens, batch_size * learnt
+        labels = max(direction.item_labels for direction in self.directions)
+        return batch_size * tokens, batch_size * labels
 
     def _process(self, on_a_cpu: float) -> float:
         return 0 if self.device.is_gpu else on_a_cpu

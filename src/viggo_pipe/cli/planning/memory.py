@@ -40,7 +40,7 @@ def training_memory(
     lora: LoraSettings,
     train: TrainSettings,
     tokens: int,
-    learnt: int,
+    labels: int,
     compiled: bool,
     graphed: bool = False,
 ) -> float:
@@ -48,13 +48,13 @@ def training_memory(
 
     Args:
         tokens: tokens of a forward pass, padding included.
-        learnt: tokens of it that logits are computed for.
+        labels: tokens of it that logits are computed for.
         compiled: whether `train.torch_compile` finds a GPU.
         graphed: whether `train.cuda_graph` does.
     """
     beside = _GRAPHED * adapter_parameters(shape, lora) if graphed else 0
     resident = _resident(shape, quantize, lora, train)
-    return _SLACK * (resident + beside) + graph_memory(shape, quantize, lora, train, tokens, learnt, compiled)
+    return _SLACK * (resident + beside) + graph_memory(shape, quantize, lora, train, tokens, labels, compiled)
 
 
 def graph_memory(
@@ -63,7 +63,7 @@ def graph_memory(
     lora: LoraSettings,
     train: TrainSettings,
     tokens: int,
-    learnt: int,
+    labels: int,
     compiled: bool,
 ) -> float:
     """Bytes that come and go with a training step: what the forward pass keeps for the backward, and logits.
@@ -75,7 +75,7 @@ def graph_memory(
     layers = adapted_layers(shape, lora)
     inputs = _per_value(quantize) * shape.hidden
     activations = tokens * (whole + layers * inputs if train.gradient_checkpointing else layers * whole)
-    return _SLACK * (activations + learnt * shape.vocabulary * _LOGITS + _expanded(shape, quantize))
+    return _SLACK * (activations + labels * shape.vocabulary * _LOGITS + _expanded(shape, quantize))
 
 
 def evaluation_memory(
@@ -84,18 +84,18 @@ def evaluation_memory(
     lora: LoraSettings,
     train: TrainSettings,
     tokens: int,
-    learnt: int,
+    labels: int,
     held: float = 0,
 ) -> float:
     """Bytes at the peak of an evaluation within training. No gradient follows: one layer at a time is kept.
 
     Args:
         tokens: tokens of a batch, padding included.
-        learnt: tokens of it that logits are computed for.
+        labels: tokens of it that logits are computed for.
         held: bytes that a CUDA graph keeps meanwhile.
     """
     activations = tokens * _kept_of_a_layer(shape, quantize, lora, compiled=False)
-    logits = learnt * shape.vocabulary * _EVALUATED_LOGITS
+    logits = labels * shape.vocabulary * _EVALUATED_LOGITS
     return (
         _SLACK * (_resident(shape, quantize, lora, train) + _expanded(shape, quantize) + activations + logits)
         + held
@@ -111,7 +111,7 @@ def generation_memory(
     cache = shape.layers * per_value * shape.cached * rows * length
     if generate.cuda_graph:
         cache *= 2  # batches of half the rows, of a quarter, and so on, have caches of their own
-    widest = max(gives for _, _, gives in shape.products)
+    widest = max((gives for _, _, gives in shape.products), default=shape.hidden)
     per_token = per_value * (3 * widest + 4 * shape.hidden + 2 * shape.cached)  # of a layer
     prefill = rows * prompt * per_token
     scored = 0.0
@@ -157,4 +157,5 @@ def _weights(shape: Shape, quantize: QuantizeSettings, fused: bool) -> float:
 
 def _expanded(shape: Shape, quantize: QuantizeSettings) -> float:
     """The largest 4-bit weight while it is multiplied: in bf16, and in fp32 on the way there."""
-    return 6 * max(given * gives for _, given, gives in shape.products) if quantize.bits == 4 else 0
+    largest = max((given * gives for _, given, gives in shape.products), default=0)
+    return 6 * largest if quantize.bits == 4 else 0

@@ -1,14 +1,15 @@
-"""What memory depends on of a base model. It is read from config.json, without a weight."""
+"""What memory depends on of a base model, without a weight."""
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from viggo_pipe.config.settings.lora import LoraSettings
-from viggo_pipe.core.errors import InputError, one_line
-from viggo_pipe.models.base_model import BaseCheckpoint
+from viggo_pipe.models.architecture import decoder_layers
 
 
 @dataclass(frozen=True)
@@ -36,40 +37,45 @@ class Shape:
     quantized: int
 
 
-def shape_of(base: BaseCheckpoint) -> Shape:
-    """The shape of `base`.
-
-    Raises:
-        InputError: there is no config.json, or transformers does not know the architecture.
-    """
-    try:
-        config = AutoConfig.from_pretrained(base.folder, local_files_only=True, trust_remote_code=False)
-        with torch.device("meta"):
-            model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
-        layers = model.get_decoder().get_submodule("layers")
-        if not isinstance(layers, torch.nn.ModuleList):
-            raise TypeError("its decoder has no list of layers")
-    except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{base.name}: cannot make out the model's shape in {base.folder} ({one_line(error)[:200]})"
-        ) from error
-    products = tuple(
-        (name.rsplit(".", 1)[-1], module.in_features, module.out_features)
-        for name, module in layers[0].named_modules()
-        if isinstance(module, torch.nn.Linear)
-    )
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    key_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+def shape_of(model: PreTrainedModel) -> Shape:
+    """The shape of `model`, which needs no weights. Where its layers differ, it is that of the widest one."""
+    config = model.config.to_dict()  # where layers differ, the usual one's values
+    config |= {name: config.get(meant) for name, meant in model.config.attribute_map.items()}
+    layers = decoder_layers(model)
+    assert layers is not None  # `check_causal_lm` has seen them
+    by_layer = [_products(layer) for layer in layers]
+    embedding: Any = model.get_input_embeddings()
+    vocabulary, width = embedding.weight.shape
+    hidden = config.get("hidden_size") or width
+    heads = config.get("num_attention_heads") or 0
+    size = config.get("head_dim") or (hidden // heads if heads else 0)
     return Shape(
         layers=len(layers),
-        products=products,
-        hidden=config.hidden_size,
-        heads=config.num_attention_heads,
-        cached=2 * size * key_heads,
-        vocabulary=config.vocab_size,
+        products=max(by_layer, key=_weights),
+        hidden=hidden,
+        heads=heads,
+        cached=2 * size * (config.get("num_key_value_heads") or heads),
+        vocabulary=vocabulary,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        quantized=len(layers) * sum(given * gives for _, given, gives in products),
+        quantized=sum(map(_weights, by_layer)),
     )
+
+
+def _products(layer: torch.nn.Module) -> tuple[tuple[str, int, int], ...]:
+    return tuple(
+        (name.rsplit(".", 1)[-1], *_features(module))
+        for name, module in layer.named_modules()
+        if isinstance(module, torch.nn.Linear | Conv1D)
+    )
+
+
+def _features(module: torch.nn.Linear | Conv1D) -> tuple[int, int]:
+    given, gives = module.weight.shape if isinstance(module, Conv1D) else module.weight.shape[::-1]
+    return given, gives
+
+
+def _weights(products: tuple[tuple[str, int, int], ...]) -> int:
+    return sum(given * gives for _, given, gives in products)
 
 
 def adapter_parameters(shape: Shape, lora: LoraSettings) -> int:

@@ -16,11 +16,11 @@ from viggo_pipe.config.settings.section import (
 
 
 class Checksums(Section):
-    """The sha256 of each split's CSV file. null: not verified. Source hub needs all three."""
+    """The sha256 of each split's file. null: not verified. Source hub needs all three."""
 
-    train: Sha256 | None = Field(description="Of train.csv.")
-    validation: Sha256 | None = Field(description="Of validation.csv.")
-    test: Sha256 | None = Field(description="Of test.csv.")
+    train: Sha256 | None = Field(description="Of the training file.")
+    validation: Sha256 | None = Field(description="Of the validation file.")
+    test: Sha256 | None = Field(description="Of the test file.")
 
 
 class SampleSettings(Section):
@@ -40,7 +40,7 @@ class DatasetSettings(Section):
     )
     repo: Text = Field(description="Dataset on the Hub.")
     revision: CommitHash = Field(description="Commit of `repo`.")
-    path: Text = Field(description="Folder with train.csv, validation.csv and test.csv.")
+    path: Text = Field(description="Folder with train, validation and test, each as .csv or .jsonl.")
     sha256: Checksums
     sample: SampleSettings
     train_share: Annotated[float, BeforeValidator(no_flag), Field(gt=0, le=1)] = Field(

@@ -131,6 +131,8 @@ class TrainSettings(Section):
             raise ValueError(
                 "warmup_steps is a share of all steps below 1, a whole number of steps from 1 on"
             )
+        if self.load_best_model_at_end and self.eval_steps is None:
+            raise ValueError("load_best_model_at_end needs eval_steps: the best of several losses")
         if self.float8 and not self.fuse_lora:
             raise ValueError("float8 needs fuse_lora: it is how the fused weights are multiplied")
         if self.num_processes > 1 and self.cuda_graph:
