@@ -13,13 +13,14 @@ from itertools import islice
 
 from viggo_pipe.augment.robustness_sets import robustness_sets
 from viggo_pipe.config.load import load_params
+from viggo_pipe.core.checksums import sha256_of
 from viggo_pipe.core.files import atomic_folder
 from viggo_pipe.core.jsonl import ROW_FIELDS, read_jsonl, write_jsonl
 from viggo_pipe.core.stage import run_stage
 from viggo_pipe.decoding.predict import predicted_rows
 
 
-def main() -> dict[str, float]:
+def main() -> dict[str, float | str]:
     params = load_params("model", "quantize", "prompt", "generate", "robustness")
     split = read_jsonl(f"data/raw/{params.generate.split}.jsonl", ROW_FIELDS)
     sets = robustness_sets(split, params.robustness)
@@ -29,7 +30,7 @@ def main() -> dict[str, float]:
         with atomic_folder("predictions/robustness") as folder:
             for name, changed in sets.items():
                 write_jsonl(folder / f"{name}.jsonl", islice(remaining, len(changed)))
-    return figures
+    return {**figures, "sha256": sha256_of(*sorted(Path("predictions/robustness").iterdir()))}
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from viggo_pipe.training.distributed import (
     process_group,
 )
 from viggo_pipe.training.divergence import keeping_last_good
+from viggo_pipe.core.checksums import sha256_of
 from viggo_pipe.core.metrics_io import write_metrics, write_plot
 from viggo_pipe.training.launch import run_in_processes
 from viggo_pipe.training.lora import add_adapter, parameter_counts
@@ -64,8 +65,10 @@ def main() -> dict[str, str | float]:
             result = train_soup(
                 model, train_tokens, validation_tokens, pad_token_id, params.train, params.runtime, scratch
             )
+        measured: dict[str, str | float] = {"base": base.name, "training_seconds": result.seconds}
         if is_main_process():
             save_adapter(result.model, base, prompt, "models/adapter")
+            measured["sha256"] = sha256_of(*sorted(Path("models/adapter").rglob("*.safetensors")))
             write_plot("plots/loss.csv", result.losses)
             write_metrics(
                 "metrics/model.json", counts if params.train.fsdp else parameter_counts(result.model)
@@ -74,7 +77,6 @@ def main() -> dict[str, str | float]:
         f"models/adapter: trained on {result.tokens:,} tokens in {result.seconds:.0f} s, "
         f"validation loss {result.validation_loss:.4f}"
     )
-    measured = {"base": base.name, "training_seconds": result.seconds}
     if result.tokens:  # none, if it was resumed behind its last step
         measured["tokens_per_second"] = round(result.tokens / result.seconds, 1)
     return measured

@@ -5,37 +5,16 @@ Needs neither the data nor the model: what is only missing here was not changed.
 missing.
 """
 
-import json
-import subprocess
 import sys
+from pathlib import Path
 
-MISSING = ("deleted", "not in cache")
-
-
-def changes(status: dict[str, list]) -> list[str]:
-    """A line for each change in what `dvc status --json` prints, but for missing files."""
-    lines = []
-    for stage, entries in status.items():
-        for entry in entries:
-            if not isinstance(entry, dict):
-                lines.append(f"{stage}: {entry}")  # such as "changed command"
-                continue
-            for kind, changed in entry.items():
-                for name, how in changed.items():
-                    # Params stand under their file: {"params.yaml": {"lora": "modified"}}.
-                    inner = how.items() if isinstance(how, dict) else [(name, how)]
-                    lines += [
-                        f"{stage}: {kind}: {what} ({state})" for what, state in inner if state not in MISSING
-                    ]
-    return lines
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # this checkout's library, whatever is installed
+from viggo_pipe.cli.stale import stale_entries
+from viggo_pipe.core.stage import reporting
 
 
 def main() -> int:
-    done = subprocess.run(["dvc", "status", "--json"], capture_output=True, text=True)
-    if done.returncode:
-        print(done.stderr, file=sys.stderr)
-        return 2
-    stale = changes(json.loads(done.stdout))
+    stale = stale_entries()
     if stale:
         print(
             "dvc.lock is not of these files: `dvc repro`, commit dvc.lock, metrics and plots, and `dvc push`",
@@ -48,4 +27,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(reporting("stale", main))

@@ -3,12 +3,15 @@ import shutil
 
 import pytest
 import yaml
+from helpers.dvc_project import commit_placeholders, dvc, git
 from helpers.imports import ROOT
+from helpers.project import Project
 
 from viggo_pipe.cli.compare import compare_with_recorded
 from viggo_pipe.cli.record import record_run
 from viggo_pipe.cli.results import results_table
 from viggo_pipe.config.profiles import load_profile
+from viggo_pipe.core.checksums import sha256_of
 from viggo_pipe.core.errors import InputError
 from viggo_pipe.core.jsonl import write_jsonl
 from viggo_pipe.core.machine import describe_machine
@@ -98,6 +101,62 @@ def test_a_record_names_its_commit_if_it_can(workspace, monkeypatch):
     monkeypatch.setenv("PATH", "")  # a machine without git
     assert commit() is None
     assert json.loads(record_run("ours", "abc").read_text(encoding="utf-8"))["runs"]["0"]["commit"] == "abc"
+
+
+def test_a_repository_that_git_does_not_read_is_no_missing_one(workspace, monkeypatch):
+    git(workspace, "init", "--quiet")
+    with pytest.raises(InputError, match=r"^git cannot tell the commit here: fatal: .*HEAD"):
+        record_run("ours")
+    git(workspace, "commit", "--quiet", "--allow-empty", "-m", "one")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(InputError, match=r"dubious ownership .* safe\.directory") as raised:
+        record_run("ours")
+    assert "\n" not in str(raised.value) and not (workspace / "results/ours.json").exists()
+
+
+def test_what_a_stage_cost_is_of_what_it_wrote(workspace):
+    """DVC restores outs from its cache, and not runs/, which would be of the run before."""
+    digest = sha256_of(workspace / "predictions/tuned.jsonl")
+    note = {"seconds": 1.0, "machine": describe_machine(), "sha256": digest}
+    write_metrics(workspace / "runs/predict-tuned.json", note)
+    recorded = json.loads(record_run("ours").read_text(encoding="utf-8"))["runs"]["0"]
+    assert recorded["stages"]["predict-tuned"].keys() == {"seconds", "machine"}
+    write_metrics(workspace / "runs/predict-tuned.json", note | {"sha256": "0" * 64})
+    with pytest.raises(InputError, match=r"runs/predict-tuned\.json is of another run .*predict@tuned`$"):
+        record_run("ours")
+
+
+@pytest.mark.slow
+def test_a_workspace_that_changed_since_it_ran_is_not_recorded(workspace, tmp_path_factory, monkeypatch):
+    project = Project(tmp_path_factory.mktemp("reproduced") / "project")
+    commit_placeholders(project)
+    shutil.copytree(workspace, project.folder, dirs_exist_ok=True)
+    monkeypatch.chdir(project.folder)
+    with pytest.raises(InputError, match=r"not as `dvc repro` left it \(fetch: .*\): run `dvc repro` first"):
+        record_run("ours")
+    dvc(project.folder, "commit", "--force")
+    record_run("ours")
+    (project.folder / "data/raw/test.jsonl").unlink()  # which is only missing
+    record_run("ours")
+    for name, words in {
+        "params.yaml": r"train: .*lora \(modified\)",
+        "metrics/base.json": r"score: .*metrics/base\.json \(modified\)",
+        "metrics/comparison.json": r"score: .*comparison\.json \(modified\)",
+        "metrics/model.json": r"train: .*model\.json \(modified\)",
+        "predictions/base.jsonl": r"predict@base: .*base\.jsonl \(modified\)",
+        "src/viggo_pipe/decoding/grammar.py": r"predict@base: .*decoding \(modified\)",
+    }.items():
+        path = project.folder / name
+        before = path.read_bytes()
+        if name == "params.yaml":
+            change(project.folder, lora={"r": 8})
+        else:
+            path.write_bytes(before + b"\n")
+        with pytest.raises(InputError, match=words) as raised:
+            record_run("other")
+        assert "\n" not in str(raised.value)
+        path.write_bytes(before)
+    assert not (project.folder / "results/other.json").exists()
 
 
 def test_where_the_same_files_came_from_makes_no_other_setting(workspace):

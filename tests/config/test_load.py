@@ -79,6 +79,9 @@ GRAPHED = {"cuda_graph": True, "pack_length": 512, "train_sampling_strategy": "r
         (lambda p: p["dataset"].update(source="hub"), ["dataset", "sha256.train", "smollm2-135m"]),
         (lambda p: p["dataset"]["sha256"].update(tset="x"), ["dataset.sha256.tset", "'test'"]),
         (lambda p: p["model"].update(source="local"), ["model", "path"]),
+        (lambda p: p["dataset"].update(path="data"), ["dataset.path: 'data' holds 'data/raw', which"]),
+        (lambda p: p["dataset"].update(path="."), ["dataset.path: '.' holds"]),
+        (lambda p: p["dataset"].update(path="~/rows"), ["dataset.path: write '~/rows' out", "~"]),
         (lambda p: p["prompt"].update(template="no place"), ["prompt.template", "{sentence}"]),
         (lambda p: p["prompt"].update(reverse="{sentence}"), ["prompt.reverse", "{meaning_representation}"]),
         (

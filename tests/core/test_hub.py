@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import re
 import socket
 import subprocess
@@ -21,6 +22,8 @@ from helpers.fetch_stage import (
     succeeded,
 )
 from helpers.hub_server import serving
+from helpers.imports import ROOT
+from helpers.permissions import read_only
 
 from viggo_pipe.core.errors import InputError
 from viggo_pipe.core.hub import download_file
@@ -194,18 +197,19 @@ def test_a_malformed_address(monkeypatch, address):
     assert "\n" not in str(caught.value)
 
 
-def call(folder, *calls, **environment):
+def call(folder, *calls, before="", **environment):
     """Call functions of viggo_pipe.core.hub in one new process, with this environment; a result or a message
-    for each.
+    for each. The code `before` runs first.
     """
-    code = (
+    code = before + (
         "import json, sys\n"
         "from viggo_pipe.core import errors, hub\n"
         "for name, *arguments in json.loads(sys.argv[1]):\n"
         "    try: print(getattr(hub, name)(*arguments))\n"
         "    except errors.InputError as error: print('InputError:', error)\n"
     )
-    environment = hub_free_environment(folder) | environment
+    paths = {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])}
+    environment = hub_free_environment(folder) | paths | environment
     done = subprocess.run(
         [sys.executable, "-c", code, json.dumps(calls)],
         env=environment,
@@ -259,6 +263,39 @@ def test_snapshots(tmp_path, hub):
     assert "has none of the files *.gguf" in nothing
     for environment in ({"HF_ENDPOINT": hub.address, "HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": NOBODY}):
         assert call(tmp_path, get, **environment) == [downloaded]
+
+
+NO_LOCKS = """
+import errno, fcntl, os
+def refuse(*_): raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+fcntl.flock = refuse
+"""
+OBEYING = """
+from helpers.permissions import obeying_permissions
+obeying = obeying_permissions()
+obeying.__enter__()
+"""
+
+
+def test_a_filled_cache_that_is_read_only_is_used(tmp_path, hub):
+    hub.files[f"team/model/resolve/{REVISION}/config.json"] = b"{}"
+    calls = [
+        ("download_snapshot", "team/model", REVISION, ["*.json"]),
+        ("download_file", "GEM/viggo", REVISION, "train.csv", "dataset"),
+    ]
+    filled = call(tmp_path, *calls, HF_ENDPOINT=hub.address)
+    other = ("download_file", "GEM/viggo", REVISION, "test.csv", "dataset")
+    with read_only(tmp_path / "hf"):
+        *found, refusal = call(tmp_path, *calls, other, before=OBEYING, HF_ENDPOINT=hub.address)
+    assert found == filled
+    assert "cannot write test.csv of the dataset GEM/viggo to the Hub's cache (Permission" in refusal
+
+
+def test_a_cache_without_locks_is_named(tmp_path, hub):
+    get = ("download_file", "GEM/viggo", REVISION, "train.csv", "dataset")
+    (line,) = call(tmp_path, get, before=NO_LOCKS, HF_ENDPOINT=hub.address)
+    assert f"cannot lock the Hub's cache {tmp_path}/hf/hub for train.csv of" in line
+    assert "(No locks available); set HF_HOME" in line
 
 
 def test_snapshots_that_are_not_to_be_had(tmp_path, hub):

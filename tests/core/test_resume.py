@@ -92,6 +92,48 @@ def test_an_interrupted_training_ends_with_the_same_bytes(tiny, monkeypatch, cap
         assert tokens_trained_on(said) == round((1 - int(resumed[1]) / 40 if resumed else 1) * tokens)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("length", [{"max_steps": 30, "num_train_epochs": None}, {"num_train_epochs": 1.5}])
+def test_from_a_checkpoint_of_the_last_step_none_is_trained(tiny, monkeypatch, capsys, length):
+    """It is within an epoch, and Ctrl-C came in the evaluation after it."""
+    tiny.set(train={"eval_steps": None, "load_best_model_at_end": False, **length})
+    assert tiny.run(monkeypatch, "train_lora.py") == 0
+    expected = tiny.contents()
+    for name in TRAINING_OUTS:
+        (tiny.folder / name).unlink()
+
+    def refuse(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.ResumableTrainer, "evaluate", refuse)
+        assert tiny.run(monkeypatch, "train_lora.py") == 130
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", refuse)
+        assert tiny.run(monkeypatch, "train_lora.py") == 0
+    said = capsys.readouterr().out
+    assert "checkpoint-30" in said and tokens_trained_on(said) == 0
+    assert tiny.contents() == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("step", "resumed"), [(4, None), (9, 5), (14, 10), (39, 35)])
+def test_the_best_checkpoint_may_lie_between_two_losses(tiny, monkeypatch, capsys, step, resumed):
+    """A loss that is averaged over five steps stays that, though a best one is saved after the fourth."""
+    tiny.set(train={"eval_steps": 4}, runtime={"save_steps": 5})
+    assert tiny.run(monkeypatch, "train_lora.py") == 0
+    expected = tiny.contents()
+    interrupted_training(tiny, monkeypatch, step)
+    (folder,) = scratch(tiny)
+    assert len(list(folder.glob("checkpoint-*"))) <= 5
+    capsys.readouterr()
+    assert tiny.run(monkeypatch, "train_lora.py") == 0
+    found = re.search(r"checkpoint-(\d+)", capsys.readouterr().out)
+    assert (found and int(found[1])) == resumed
+    assert tiny.contents() == expected
+
+
 def tokens_trained_on(said):
     return int(re.search(r"trained on ([\d,]+) tokens", said)[1].replace(",", ""))
 

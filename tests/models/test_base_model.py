@@ -1,9 +1,13 @@
+import errno
+import fcntl
 import hashlib
 import os
 import zipfile
 
 import pytest
 import torch
+from helpers.permissions import read_only
+from helpers.tiny_gguf import write_tiny_gguf
 from safetensors.torch import save_file
 
 from viggo_pipe.config.settings.model import ModelSettings
@@ -74,6 +78,33 @@ def test_what_cannot_be_had_is_explained_and_not_kept(index, tmp_path, wanted, w
         find_base_model(wanted)
     assert "\n" not in str(raised.value)
     assert files_in(tmp_path / "cache") == []
+
+
+def test_a_model_in_a_cache_that_is_read_only_is_used(tiny_folder, tmp_path):
+    """It may be another user's, or an image's. What is not in it cannot be put there."""
+    write_tiny_gguf(tiny_folder, tmp_path / "tiny.gguf")
+    local = settings(source="local", path=str(tmp_path / "tiny.gguf"))
+    (tmp_path / "cache").mkdir()
+    with read_only(tmp_path / "cache"), pytest.raises(InputError, match=r"cannot write .*cache/converted"):
+        find_base_model(local)
+    found = find_base_model(local)
+    (tmp_path / "cache/models").mkdir()
+    kept = tmp_path / f"cache/models/{found.revision[:16]}-tiny.gguf"
+    kept.write_bytes((tmp_path / "tiny.gguf").read_bytes())
+    of_a_package = settings(source="package", package="a==1", file="a/tiny.gguf", sha256=found.revision)
+    with read_only(tmp_path / "cache"):
+        assert find_base_model(local) == found
+        assert find_base_model(of_a_package).folder == found.folder
+
+
+def test_a_cache_without_locks_is_named(tiny_folder, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    write_tiny_gguf(tiny_folder, tmp_path / "tiny.gguf")
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(InputError, match=r"cannot lock .*cache/converted/.*\.lock .*; set VIGGO_CACHE"):
+        find_base_model(settings(source="local", path=str(tmp_path / "tiny.gguf")))
 
 
 def test_a_local_folder_must_hold_a_config_and_safetensors(tmp_path):

@@ -5,12 +5,15 @@ A package less is a silent stale skip, one more a needless rerun.
 
 import ast
 import re
+from pathlib import Path
 
 import pytest
+import yaml
 from helpers.imports import LIBRARY, ROOT, import_closure, package_of
 from helpers.pipeline import STAGES, declared_packages, script_of
 
-from viggo_pipe.config.load import SECTIONS
+from viggo_pipe.config.load import SECTIONS, check_params
+from viggo_pipe.core.errors import InputError
 
 # Its models have no defaults: DVC tracks every value through `params`.
 UNDECLARED = {"config"}
@@ -37,6 +40,32 @@ def test_params_are_the_sections_that_the_script_loads(name):
 def test_every_section_but_runtime_belongs_to_a_stage():
     declared = {section for stage in STAGES.values() for section in stage.get("params", [])}
     assert declared == set(SECTIONS) - {"runtime"}
+
+
+def test_a_dataset_where_the_pipeline_writes_is_refused(monkeypatch, tmp_path):
+    """DVC would stop with a message of its own, which does not name the setting."""
+    monkeypatch.chdir(ROOT)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+
+    def load(path):
+        params["dataset"]["path"] = str(path)
+        return check_params(params, "params.yaml")
+
+    outs = {Path(out) for stage in STAGES.values() for out in outs_of(stage)}
+    folders = {out for out in outs if not out.suffix}
+    assert len(outs) > 20 and len(folders) == 2
+    refused = folders | {folder / "mine" for folder in folders} | {up for out in outs for up in out.parents}
+    for path in (*refused, *(ROOT / path for path in refused), "..", "/", "data/../data/"):
+        with pytest.raises(InputError, match=r"^params.yaml: dataset\.path: .*, which the pipeline writes;"):
+            load(path)
+    for path in ("data/local", "./mine", *(out.parent / "mine" for out in outs - folders), tmp_path):
+        assert load(path).dataset.path == str(path)
+
+
+def outs_of(stage):
+    for kind in ("outs", "metrics", "plots"):
+        for out in stage.get(kind, []):
+            yield next(iter(out)) if isinstance(out, dict) else out
 
 
 def test_only_the_stage_score_imports_evaluate():

@@ -1,10 +1,10 @@
 """Which checkpoints are kept, and which one a training goes on from."""
 
-import json
 import os
 
 import pytest
 from helpers.damage import flip_a_bit
+from transformers.trainer_callback import TrainerState
 
 from viggo_pipe.core.checksums import mark_complete
 from viggo_pipe.training.resumable_trainer import (
@@ -14,28 +14,44 @@ from viggo_pipe.training.resumable_trainer import (
 )
 
 
-def test_the_two_last_checkpoints_and_the_best_are_kept_whatever_the_clock_says(tmp_path):
-    for step in (5, 10, 15, 20, 100):
-        folder = checkpoint_folder(tmp_path, step)
-        folder.mkdir()
-        os.utime(folder, (2**31 - step, 2**31 - step))
-    delete_old_checkpoints(tmp_path, best=str(checkpoint_folder(tmp_path, 10)))
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "checkpoint-10",
-        "checkpoint-100",
-        "checkpoint-20",
-    ]
-
-
-def checkpoint(folder, step, best=None):
+def checkpoint(folder, step, best=None, logging_steps=1, max_steps=1000):
     """A checkpoint as the Trainer saves one, as far as is read before it goes on from there."""
     path = checkpoint_folder(folder, step)
     path.mkdir()
     (path / "adapter_model.safetensors").write_bytes(bytes(100))
-    state = {"best_model_checkpoint": None if best is None else str(checkpoint_folder("elsewhere", best))}
-    (path / "trainer_state.json").write_text(json.dumps(state))
+    TrainerState(
+        global_step=step,
+        max_steps=max_steps,
+        logging_steps=logging_steps,
+        best_model_checkpoint=None if best is None else str(checkpoint_folder("elsewhere", best)),
+    ).save_to_json(str(path / "trainer_state.json"))
     mark_complete(path)
     return path
+
+
+def names(folder):
+    return sorted((path.name for path in folder.iterdir()), key=len)
+
+
+def test_the_two_last_checkpoints_and_the_best_are_kept_whatever_the_clock_says(tmp_path):
+    for step in (5, 10, 15, 20, 100):
+        folder = checkpoint(tmp_path, step, best=min(step, 10))
+        os.utime(folder, (2**31 - step, 2**31 - step))
+    delete_old_checkpoints(tmp_path)
+    assert names(tmp_path) == ["checkpoint-10", "checkpoint-20", "checkpoint-100"]
+
+
+def test_what_lies_between_two_losses_is_kept_as_the_best_alone(tmp_path):
+    """A training goes on from one after which a loss was logged: from 15, which may end with 12."""
+    for step, best in ((4, 4), (5, 4), (8, 8), (10, 8), (12, 12), (15, 12), (16, 16), (24, 24)):
+        checkpoint(tmp_path, step, best, logging_steps=5, max_steps=24)
+        delete_old_checkpoints(tmp_path)
+        if step == 16:
+            assert sorted(int(name[11:]) for name in names(tmp_path)) == [8, 10, 12, 15, 16]
+    assert last_complete_checkpoint(tmp_path) == checkpoint_folder(tmp_path, 24)  # the last step
+    flip_a_bit(checkpoint_folder(tmp_path, 24) / "adapter_model.safetensors")
+    assert last_complete_checkpoint(tmp_path) == checkpoint_folder(tmp_path, 15)
+    assert sorted(int(name[11:]) for name in names(tmp_path)) == [12, 15]
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "deleted", "added", "no mark", "half a mark"])

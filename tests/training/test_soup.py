@@ -245,6 +245,21 @@ def test_the_other_direction_is_learnt_beside_and_changes_nothing(soup, monkeypa
 
 
 @pytest.mark.slow
+def test_a_single_reverse_member_is_not_cut_to_the_rank_of_the_soup(soup, monkeypatch):
+    soup.set(prompt={"reverse": "{meaning_representation}\n"})
+    assert soup.run(monkeypatch, "tokenize_dataset.py") == 0
+    trained(soup, monkeypatch, soup_members=1, reverse_members=1)
+    as_trained = reverse_contents(soup)
+    trained(soup, monkeypatch, soup_members=2, soup_rank=3, reverse_members=1)
+    assert reverse_contents(soup) == as_trained
+    answering, reverse = (
+        json.loads((soup.folder / name).read_text())
+        for name in ("models/adapter/adapter_config.json", REVERSE[1])
+    )
+    assert answering["r"] == 3 and (reverse["r"], reverse["lora_alpha"]) == (4, 32)
+
+
+@pytest.mark.slow
 def test_a_member_of_the_other_direction_that_diverges_leaves_nothing(soup, monkeypatch, capsys):
     original, calls = train_adapter, iter((False, True))
 

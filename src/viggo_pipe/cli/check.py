@@ -36,6 +36,11 @@ def check_everything() -> Iterator[str]:
         InputError: the first that is not in order.
     """
     params = load_params(*SECTIONS)
+    path = Path(params.dataset.path)
+    if params.dataset.source != "local" and not path.exists():  # a local one is read below
+        raise InputError(
+            f"dataset.path: there is no {path}, which DVC wants whatever the source is; set it to data/local"
+        )
     profile = current_profile()
     yield f"params: valid, {f'the profile {profile}' if profile else 'changed from every profile'}"
     yield f"disk: {_check_disk():.0f} GiB free"

@@ -6,12 +6,25 @@ from typing import Any
 
 from viggo_pipe.cli.git import current_commit
 from viggo_pipe.cli.recorded_runs import PUBLISHED, RESULTS, check_is_viggo, correct_answers, read_recorded
+from viggo_pipe.cli.stale import stale_entries
 from viggo_pipe.config.load import SECTIONS, Params, load_params
 from viggo_pipe.config.settings.train import TrainSettings
+from viggo_pipe.core.checksums import sha256_of
 from viggo_pipe.core.errors import InputError
 from viggo_pipe.core.metrics_io import read_metrics, write_metrics
 
-_STAGES = ("train", "predict-base", "predict-tuned", "predict-robustness")
+# What each stage wrote last, whose sha256 stands in runs/STAGE.json.
+_OUTS = {
+    "train": "models/adapter/**/*.safetensors",
+    "predict-base": "predictions/base.jsonl",
+    "predict-tuned": "predictions/tuned.jsonl",
+    "predict-robustness": "predictions/robustness/*.jsonl",
+}
+_NAMES = {
+    "predict-base": "predict@base",
+    "predict-tuned": "predict@tuned",
+    "predict-robustness": "predict_robustness",
+}
 _METRICS = ("base", "tuned", "comparison", "model", "robustness")
 _EXAMPLES = {"validation": 714, "test": 1083}  # of ViGGO, so that a slice of it is not taken for the whole
 
@@ -31,9 +44,11 @@ def record_run(name: str, commit: str | None = None) -> Path:
         The file's path.
 
     Raises:
-        InputError: as `check_recordable`; a stage has not run, or the predictions are not all of the split.
+        InputError: as `check_recordable`; a stage has not run on what stands in the workspace now, or the
+            predictions are not all of the split.
     """
     check_recordable(name)
+    _check_reproduced()
     params = load_params(*SECTIONS)
     right = correct_answers("predictions/tuned.jsonl")
     if len(right) != _EXAMPLES.get(params.generate.split):
@@ -48,12 +63,33 @@ def record_run(name: str, commit: str | None = None) -> Path:
     recorded = read_recorded(name) if path.exists() else {"params": _setting(params), "runs": {}}
     recorded["runs"][str(params.train.seed)] = {
         "metrics": metrics,
-        "stages": {stage: read_metrics(f"runs/{stage}.json") for stage in _STAGES},
+        "stages": {stage: _cost(stage) for stage in _OUTS},
         "commit": commit or current_commit(),
         "right": "".join("1" if is_right else "0" for is_right in right),
     }
     write_metrics(path, recorded)
     return path
+
+
+def _check_reproduced() -> None:
+    """See that params, code, outs and metrics are those of the last `dvc repro`.
+
+    A folder without dvc.yaml is a benchmark's own, which has just run the stages.
+    """
+    if Path("dvc.yaml").exists() and (stale := stale_entries()):
+        raise InputError(f"the workspace is not as `dvc repro` left it ({stale[0]}): run `dvc repro` first")
+
+
+def _cost(stage: str) -> dict[str, Any]:
+    """What `stage` cost, by runs/STAGE.json."""
+    note = read_metrics(f"runs/{stage}.json")
+    noted = note.pop("sha256", None)  # a note of an older version has none
+    if noted not in (None, sha256_of(*sorted(Path().glob(_OUTS[stage])))):
+        raise InputError(
+            f"runs/{stage}.json is of another run than {_OUTS[stage]}, which DVC took from its cache: to "
+            f"measure this one, run `dvc repro --force --single-item {_NAMES.get(stage, stage)}`"
+        )
+    return note
 
 
 def check_recordable(name: str) -> None:

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
+
+from viggo_pipe.core.files import sync
 
 _MARK = "complete"
 
@@ -25,11 +26,11 @@ def mark_complete(folder: Path) -> None:
     """
     sums = _checksums(folder)
     for path in folder.rglob("*"):
-        _sync(path)
+        sync(path)
     mark = folder / _MARK
     mark.write_text(json.dumps(sums, indent=2, sort_keys=True), encoding="utf-8")
-    _sync(mark)
-    _sync(folder)
+    sync(mark)
+    sync(folder)
 
 
 def is_complete(folder: Path) -> bool:
@@ -44,11 +45,3 @@ def _checksums(folder: Path) -> dict[str, str]:
     """The sha256 of each file of `folder`, by its path in there; the mark is none of them."""
     files = [path for path in folder.rglob("*") if path.is_file() and path != folder / _MARK]
     return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

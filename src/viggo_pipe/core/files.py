@@ -1,10 +1,13 @@
 """Writing files and folders so that a reader sees either the whole new content or none of it."""
 
+import contextlib
 import errno
-import glob
+import fcntl
 import os
+import re
+import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal, TextIO, overload
@@ -34,19 +37,13 @@ def atomic_write(path: str | Path, mode: Literal["w", "wb"] = "w") -> Iterator[I
         InputError: there is no space left, or the folder cannot be written to.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     encoding, newline = ("utf-8", "\n") if mode == "w" else (None, None)
-    with explaining_full_disk(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _clear_leftovers(path)
-        try:
-            with open(partial, mode, encoding=encoding, newline=newline) as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+    with explaining_full_disk(path), _partial(path, Path.touch) as partial:
+        with open(partial, mode, encoding=encoding, newline=newline) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
 
 
 @contextmanager
@@ -57,33 +54,84 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         InputError: there is no space left, or the parent folder cannot be written to.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with explaining_full_disk(path):
-        partial.mkdir(parents=True)
-        _clear_leftovers(path)
-        try:
-            yield partial
-            _replace_folder(partial, path)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+    with explaining_full_disk(path), _partial(path, Path.mkdir) as partial:
+        yield partial
+        for file in partial.rglob("*"):
+            sync(file)
+        _replace_folder(partial, path)
+
+
+@contextmanager
+def _partial(path: Path, make: Callable[[Path], None]) -> Iterator[Path]:
+    """Make a new file or folder beside `path`, to take its place. It is deleted if the block leaves it there.
+
+    It is locked as long as this process writes it. So a left-over is known by its lock, which nobody holds.
+    A process's number would not do: in containers it is the same each time, and other ones' are not seen.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _clear_leftovers(path)
+    partial, descriptor = _make_locked(path, make)
+    try:
+        yield partial
+    finally:
+        _delete(partial)
+        os.close(descriptor)
+
+
+def _make_locked(path: Path, make: Callable[[Path], None]) -> tuple[Path, int]:
+    """The new file or folder, and the descriptor that holds its lock."""
+    while True:
+        partial = _beside(path, "partial")
+        make(partial)
+        descriptor = os.open(partial, os.O_RDONLY)
+        with contextlib.suppress(OSError):  # without locks nothing counts as left over
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if partial.exists():
+            return partial, descriptor
+        os.close(descriptor)  # another process took it for left over before it was locked
+
+
+def _beside(path: Path, kind: str) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.{kind}")
 
 
 def _clear_leftovers(path: Path) -> None:
     """Delete what killed processes have left beside `path` in the middle of writing it."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
-        process, kind = left.name.removeprefix(f".{path.name}.").partition(".")[::2]
-        if kind in {"partial", "old"} and process.isdigit() and not _is_alive(int(process)):
-            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]+\.(partial|old)")
+    for left in [left for left in path.parent.iterdir() if name.fullmatch(left.name)]:
+        with contextlib.suppress(OSError):  # somebody else's, or without locks
+            descriptor = os.open(left, os.O_RDONLY)
+            try:
+                if try_lock(descriptor):
+                    _delete(left)
+            finally:
+                os.close(descriptor)
 
 
-def _is_alive(process: int) -> bool:
+def _delete(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Take the lock of an open file until it is closed; return whether no other process has it.
+
+    Raises:
+        OSError: the file system has no locks.
+    """
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
-    except OSError:  # somebody else's
-        return True
     return True
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or a folder's list is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _replace_folder(new: Path, path: Path) -> None:
@@ -91,7 +139,7 @@ def _replace_folder(new: Path, path: Path) -> None:
 
     A kill can leave the old one under another name, but not half of it.
     """
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    old = _beside(path, "old")
     if path.exists():
         os.replace(path, old)
     try:

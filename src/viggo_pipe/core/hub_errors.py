@@ -102,6 +102,8 @@ def explain(error: BaseException, download: Download) -> str:
 
 def _about_disk(error: BaseException, download: Download) -> str | None:
     """The line where the cache's disk is the trouble."""
+    from huggingface_hub import constants
+
     if not isinstance(error, OSError):
         return None
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
@@ -113,6 +115,11 @@ def _about_disk(error: BaseException, download: Download) -> str | None:
         return (
             f"cannot write {download} to the Hub's cache ({error.strerror}); set HF_HOME to a folder that "
             "is writable"
+        )
+    if error.errno in {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}:
+        return (
+            f"cannot lock the Hub's cache {constants.HF_HUB_CACHE} for {download} ({error.strerror}); set "
+            "HF_HOME to a folder on a disk that has locks"
         )
     return None
 

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from viggo_pipe.core.errors import InputError
+from viggo_pipe.core.locks import file_lock
 
 _FOLDER = Path("runs/resume")
 
@@ -25,20 +24,21 @@ def resumable(stage: str, digest: str) -> Iterator[Path]:
     never be resumed.
 
     Raises:
-        InputError: another process runs this stage here, such as one that outlived its `dvc repro`.
+        InputError: another process runs this stage here, such as one that outlived its `dvc repro`; or the
+            folder cannot be written to or locked.
     """
     folder = _FOLDER / f"{stage}-{digest[:16]}"
-    _FOLDER.mkdir(parents=True, exist_ok=True)
     owner = _FOLDER / f"{stage}.pid"
-    try:
-        lock = FileLock(_FOLDER / f"{stage}.lock").acquire(timeout=0)
-    except Timeout:
+
+    def refuse() -> None:
         pid = owner.read_text(encoding="utf-8") if owner.exists() else "unknown"
         raise InputError(
             f"process {pid} is already at this stage, here; wait for it, or stop it (kill {pid}) and run "
             "again: it will go on from there"
-        ) from None
-    with lock:
+        )
+
+    elsewhere = "put the project, or its folder runs, on a disk that has locks"
+    with file_lock(_FOLDER / f"{stage}.lock", elsewhere, refuse):
         owner.write_text(str(os.getpid()), encoding="utf-8")
         for other in _FOLDER.glob(f"{stage}-*"):
             if other != folder:

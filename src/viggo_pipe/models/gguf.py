@@ -6,11 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
-
 from viggo_pipe.core.errors import InputError, one_line
 from viggo_pipe.core.files import atomic_folder, explaining_full_disk
-from viggo_pipe.models.cache import cache_folder
+from viggo_pipe.models.cache import cache_folder, cache_lock
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -20,16 +18,17 @@ def converted_gguf(path: Path, sha256: str) -> Path:
     """The folder in the cache with the model of `path`, which is converted if it is not there.
 
     Raises:
-        InputError: transformers cannot read the file, or the disk is full.
+        InputError: transformers cannot read the file; or it is not in the cache, which cannot be written to.
     """
     folder = cache_folder() / "converted" / sha256[:16]
-    with explaining_full_disk(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
+    if (folder / "config.json").is_file():  # it appeared whole; the cache may be somebody else's
+        return folder
     # Two pipelines on one machine share this cache: the second waits for the first one's copy.
-    with explaining_full_disk(folder), FileLock(folder.with_suffix(".lock")):
+    with cache_lock(folder.with_suffix(".lock")):
         if not (folder / "config.json").is_file():
             print(f"converting {path.name} for transformers, once, to {folder}", flush=True)
-            _convert(path, folder)
+            with explaining_full_disk(folder):
+                _convert(path, folder)
     return folder
 
 

@@ -11,7 +11,11 @@ from viggo_pipe.core.checksums import mark_complete
 from viggo_pipe.core.errors import InputError
 from viggo_pipe.core.progress import Progress
 from viggo_pipe.training.distributed import barrier, is_main_process
-from viggo_pipe.training.resumable_trainer import checkpoint_folder, delete_old_checkpoints
+from viggo_pipe.training.resumable_trainer import (
+    checkpoint_folder,
+    delete_old_checkpoints,
+    is_between_losses,
+)
 
 
 class Diverged(InputError):
@@ -51,22 +55,20 @@ class TrainingCallback(TrainerCallback):
     ) -> None:
         assert self._progress is not None  # training has begun
         self._progress.advance(note=self._note)
-        # Only where a loss is logged: the Trainer forgets what it has summed up towards the next one.
-        if (
-            state.global_step - self._saved_at >= self._runtime.save_steps
-            and state.global_step % args.logging_steps == 0
-        ):
+        is_due = state.global_step - self._saved_at >= self._runtime.save_steps
+        if is_due and not is_between_losses(state):
             control.should_save = True
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self._saved_at = state.global_step
+        if not is_between_losses(state):  # a best one between them is not gone on from
+            self._saved_at = state.global_step
         barrier()  # each process saves the state of its random numbers
         if is_main_process():
             folder = Path(str(args.output_dir))
             mark_complete(checkpoint_folder(folder, state.global_step))
-            delete_old_checkpoints(folder, state.best_model_checkpoint)
+            delete_old_checkpoints(folder)
 
     def on_log(
         self,

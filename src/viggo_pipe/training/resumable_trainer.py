@@ -1,6 +1,5 @@
 """What transformers' Trainer lacks for a resumption that ends with the same bytes."""
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ import torch
 from torch.utils.data import Dataset, RandomSampler, Sampler
 from transformers import Trainer
 from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_callback import TrainerState
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
@@ -40,6 +40,17 @@ class ResumableTrainer(Trainer):
         # Every evaluation in the same batches, by however many processes.
         sampler.generator = _generator(self)
         return sampler
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator, num_batches: int, device: torch.device
+    ) -> tuple[list, torch.Tensor | int | None]:
+        """The batches of the next step: none where the last step is behind.
+
+        Going on from a checkpoint of the last step, within an epoch, the Trainer would take one more.
+        """
+        if self.state.global_step >= self.state.max_steps:
+            return [], None
+        return super().get_batch_samples(epoch_iterator, num_batches, device)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """None are counted: nobody reads the sum, for which all modules would be gone through after each
@@ -91,35 +102,56 @@ def complete_checkpoints(folder: Path) -> list[Path]:
 
 
 def last_complete_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint with the most steps that can be gone on with; those that cannot are deleted.
+    """The checkpoint with the most steps that can be gone on with; those after it, and damaged ones, are
+    deleted.
 
     It is complete, and so is the best one until then, with which a training under `load_best_model_at_end`
     may end.
     """
     complete = complete_checkpoints(folder)
     names = {None, *(path.name for path in complete)}
-    usable = [path for path in complete if _best_so_far(path) in names]
+    usable = [path for path in complete if _goes_on_exactly(path) and _best_so_far(path) in names]
+    last = usable[-1] if usable else None
     for path in _checkpoints(folder):
-        if path not in usable:
+        if path not in complete or last is None or step_of(path) > step_of(last):
             shutil.rmtree(path)
-    return usable[-1] if usable else None
+    return last
+
+
+def is_between_losses(state: TrainerState) -> bool:
+    """Whether training is between two points of its loss curve.
+
+    The Trainer forgets what it has summed up towards the next one. Behind the last step there is none.
+    """
+    return state.global_step % state.logging_steps != 0 and state.global_step < state.max_steps
 
 
 def _checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), key=step_of)
 
 
+def _state(checkpoint: Path) -> TrainerState:
+    return TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+
+
+def _goes_on_exactly(checkpoint: Path) -> bool:
+    return not is_between_losses(_state(checkpoint))
+
+
 def _best_so_far(checkpoint: Path) -> str | None:
-    best = json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))["best_model_checkpoint"]
+    best = _state(checkpoint).best_model_checkpoint
     return None if best is None else Path(best).name
 
 
-def delete_old_checkpoints(folder: Path, best: str | None) -> None:
-    """Keep the two last checkpoints, one being whole while the other is saved, and the best one.
+def delete_old_checkpoints(folder: Path) -> None:
+    """Keep the newest checkpoint, the last two that a training can go on from, and the best one of each.
 
-    The Trainer's own `save_total_limit` goes by the files' times: after a jump of the clock it deletes the
-    newest.
+    There are two, so that one is whole while the other is saved. The Trainer's own `save_total_limit` goes by
+    the files' times: after a jump of the clock it deletes the newest.
     """
-    for path in _checkpoints(folder)[:-2]:
-        if best is None or path.resolve() != Path(best).resolve():
+    checkpoints = _checkpoints(folder)
+    kept = {*checkpoints[-1:], *[path for path in checkpoints if _goes_on_exactly(path)][-2:]}
+    names = {path.name for path in kept} | {_best_so_far(path) for path in kept}
+    for path in checkpoints:
+        if path.name not in names:
             shutil.rmtree(path)

@@ -4,6 +4,7 @@ Reverse adapters, from meaning representation to sentence, are trained after the
 their own.
 """
 
+import copy
 import dataclasses
 import gc
 import json
@@ -137,12 +138,13 @@ def _put_averages(
     trained.
     """
     answering, reverse = members[: settings.soup_members], members[settings.soup_members :]
-    if reverse:
-        average_adapters(model, reverse, settings.soup_rank, REVERSE)
-    if len(answering) == 1:
-        set_peft_model_state_dict(model, answering[0], adapter_name=DEFAULT)
-    else:
-        average_adapters(model, answering, settings.soup_rank)
+    for name, some in ((REVERSE, reverse), (DEFAULT, answering)):
+        if len(some) > 1:
+            average_adapters(model, some, settings.soup_rank, name)
+        elif some:
+            if name not in model.peft_config:
+                model.add_adapter(name, copy.copy(model.peft_config[DEFAULT]))
+            set_peft_model_state_dict(model, some[0], adapter_name=name)
 
 
 def _initial_weights(model: PeftModel, seed: int) -> dict[str, torch.Tensor]:

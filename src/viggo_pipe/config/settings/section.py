@@ -1,8 +1,9 @@
 """What every section of params.yaml has in common: no unknown keys, no missing keys, immutable once read."""
 
+import os.path
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
 
 class Section(BaseModel):
@@ -19,6 +20,27 @@ def no_flag(value: object) -> object:
     return value
 
 
+_OUT_FOLDERS = ("models/adapter", "predictions/robustness")  # outs of stages in dvc.yaml
+_FOLDERS_OF_OUTS = ("data/raw", "data/tokenized", "metrics", "plots/base", "plots/tuned", "reports")
+
+
+def _dependency(path: str) -> str:
+    """`path` of the project, if DVC takes it for a dependency.
+
+    DVC stops before any of this code runs, and does not name the setting.
+    """
+    if path.startswith("~"):
+        raise ValueError(f"write {path!r} out, as {os.path.expanduser(path)!r}: DVC does not expand ~")
+    ours = os.path.abspath(path)
+    for folder in (*_OUT_FOLDERS, *_FOLDERS_OF_OUTS):
+        written = os.path.abspath(folder)
+        common = os.path.commonpath([ours, written])
+        if common == ours or (common == written and folder in _OUT_FOLDERS):
+            where = "is" if ours == written else "holds" if common == ours else "is in"
+            raise ValueError(f"{path!r} {where} {folder!r}, which the pipeline writes; name another folder")
+    return path
+
+
 _LARGEST = 2**31 - 1  # what the libraries' C code counts with
 Flag = StrictBool
 Positive = Annotated[int, BeforeValidator(no_flag), Field(gt=0, le=_LARGEST)]
@@ -28,5 +50,7 @@ NotNegativeFloat = Annotated[float, BeforeValidator(no_flag), Field(ge=0, le=1e3
 Share = Annotated[float, BeforeValidator(no_flag), Field(ge=0, lt=1)]
 ShareOfAll = Annotated[float, BeforeValidator(no_flag), Field(ge=0, le=1)]
 Text = Annotated[str, Field(min_length=1)]
+# A file or folder that dvc.yaml names as a stage's dependency.
+Dependency = Annotated[Text, AfterValidator(_dependency)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 CommitHash = Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
