@@ -9,6 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # this checkout's library, whatever is installed
 import viggo_pipe.core.entry_point  # noqa: F401 (before the imports that take seconds)
 from viggo_pipe.config.load import load_params
+from viggo_pipe.core.errors import InputError
 from viggo_pipe.core.metrics_io import write_metrics, write_plot
 from viggo_pipe.core.stage import run_stage
 from viggo_pipe.evaluation.paired_test import compare_base_and_tuned
@@ -31,7 +32,10 @@ def main() -> None:
     # All is scored before anything is written: bad predictions leave nothing behind.
     scored = {which: score_predictions(f"predictions/{which}.jsonl", settings) for which in ("base", "tuned")}
     robustness = {}
-    for path in sorted(ROBUSTNESS.glob("*.jsonl")):
+    sets = sorted(ROBUSTNESS.glob("*.jsonl"))
+    if not sets:
+        raise InputError(f"there are no predictions in {ROBUSTNESS}; run `dvc repro predict_robustness`")
+    for path in sets:
         _, metrics = score_predictions(path, settings)
         robustness[path.stem] = {name: metrics[name] for name in METRICS}
     comparison = compare_base_and_tuned("predictions/base.jsonl", "predictions/tuned.jsonl", settings)

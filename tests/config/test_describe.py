@@ -5,6 +5,8 @@ import re
 import pytest
 import yaml
 from helpers.imports import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from viggo_pipe.config.describe import commented_yaml, describe
@@ -60,6 +62,22 @@ def test_the_list_has_all_keys_with_values_and_meanings():
 def test_a_commented_file_reads_back_as_it_was(profile):
     params = load_profile(profile)
     assert check_params(yaml.safe_load(commented_yaml(params, "A heading.")), profile) == params
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\n\x85\u2028: #'\"")))
+def test_any_text_reads_back_as_it_was(text):
+    params = load_profile(ROOT / "profiles/quickstart.yaml").model_dump()
+    params["prompt"]["template"] = "{sentence}" + text
+    params["dataset"]["path"] = "x" + text
+    params = Params.model_construct(
+        **{
+            name: field.annotation.model_construct(**params[name])
+            for name, field in Params.model_fields.items()
+        }
+    )
+    written = yaml.safe_load(commented_yaml(params, "A heading."))
+    assert written["prompt"]["template"] == "{sentence}" + text
+    assert written["dataset"]["path"] == "x" + text
 
 
 def test_each_key_stands_below_its_description():

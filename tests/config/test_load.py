@@ -189,3 +189,33 @@ def test_yaml_that_is_none(tmp_path, content):
     path.write_text(content)
     with pytest.raises(InputError, match=r"params\.yaml is not YAML"):
         load_params(path=path)
+
+
+@pytest.mark.parametrize("keys", [("r", "r"), ("1", "0x1"), ("yes", "true"), ("~", "null")])
+def test_a_key_that_stands_there_twice_is_named_with_its_line(tmp_path, keys):
+    first, second = keys
+    (tmp_path / "params.yaml").write_text(f"lora:\n  {first}: 1\n  {second}: 2\n", encoding="utf-8")
+    with pytest.raises(InputError, match=rf"key '{second}' stands there twice.*line 3"):
+        load_params("lora", path=tmp_path / "params.yaml")
+
+
+def test_a_merged_key_may_be_overridden(tmp_path):
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    text = text.replace("\nlora:\n", "\nlora:\n  <<: {r: 3, lora_dropout: 0.5}\n")
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    assert load_params("lora", path=tmp_path / "params.yaml").lora.r == QUICKSTART["lora"]["r"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("010", 10), ("0x10", 16), ("+7", 7), ("1:30", None), ("0b11", None)]
+)
+def test_numbers_are_those_that_dvc_reads(tmp_path, value, expected):
+    """DVC reads YAML 1.2, in which 010 is ten, and 1:30 a text."""
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    text = text.replace(f"\n  r: {QUICKSTART['lora']['r']}\n", f"\n  r: {value}\n")
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    if expected is None:
+        with pytest.raises(InputError, match=r"lora\.r"):
+            load_params("lora", path=tmp_path / "params.yaml")
+    else:
+        assert load_params("lora", path=tmp_path / "params.yaml").lora.r == expected

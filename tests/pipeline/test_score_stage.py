@@ -130,3 +130,13 @@ def test_bad_predictions_end_with_one_line_and_nothing_written(
     error = capsys.readouterr().err
     assert error.startswith("score: ") and message.format(name) in error and error.count("\n") == 1
     assert not (tmp_path / "metrics").exists() and not (tmp_path / "plots").exists()
+
+
+def test_no_robustness_predictions_are_not_taken_for_no_robustness(score, tmp_path, capsys):
+    for path in (tmp_path / "predictions/robustness").iterdir():
+        path.unlink()
+    assert score() == 2
+    assert (
+        "score: there are no predictions in predictions/robustness; run `dvc repro" in capsys.readouterr().err
+    )
+    assert not (tmp_path / "metrics").exists()

@@ -84,12 +84,28 @@ def test_ids_stay_on_disk(parquet, tmp_path):
     assert rows[0] == EXAMPLES[0]
 
 
-def test_what_is_unpacked_is_taken_as_it_is(parquet, tmp_path):
-    scratch = tmp_path / "scratch"
-    first = unpack_tokens(parquet, scratch)
-    written = first.stat().st_mtime_ns
-    assert unpack_tokens(parquet, scratch) == first and first.stat().st_mtime_ns == written
-    assert [path.name for path in scratch.iterdir()] == ["train.arrow"]
+@pytest.mark.parametrize("change", [lambda content: content[:-9], lambda content: content[:400] + b"?" * 9])
+def test_what_a_killed_run_unpacked_is_not_trusted(parquet, tmp_path, change):
+    arrow = unpack_tokens(parquet, tmp_path / "scratch")
+    whole = arrow.read_bytes()
+    arrow.write_bytes(change(whole))
+    assert unpack_tokens(parquet, tmp_path / "scratch").read_bytes() == whole
+    assert [path.name for path in arrow.parent.iterdir()] == ["train.arrow"]
+
+
+def test_a_flipped_bit_of_a_token_file_is_found(parquet, tmp_path):
+    whole = bytearray(parquet.read_bytes())
+    expected = directions(*open_tokens(unpack_tokens(parquet, tmp_path / "whole"))[:2])
+    for place in range(0, len(whole), 7):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        parquet.write_bytes(damaged)
+        try:
+            found = open_tokens(unpack_tokens(parquet, tmp_path / str(place)))
+        except InputError as error:
+            assert "train.parquet" in str(error)
+        else:  # in what nobody reads: ids of rows, statistics, the version of the writer
+            assert directions(found.rows, found.reverse_rows) == expected
 
 
 def test_a_kill_while_unpacking_leaves_nothing_that_is_taken_for_whole(parquet, tmp_path, monkeypatch):

@@ -52,8 +52,10 @@ def _yaml_keys(section: BaseModel) -> Iterator[str]:
             yield f"{indent}{name}: {_one_line(value.model_dump())}"
             continue
         yield from _comment(_meaning(field), indent)
-        if isinstance(value, str) and "\n" in value:
-            yield textwrap.indent(_block(name, value), indent)
+        block = _block(name, value) if isinstance(value, str) and "\n" in value else None
+        # A text that ends in several line ends, say, is not what such a block reads as.
+        if block is not None and yaml.safe_load(f"{block}\n") == {name: value}:
+            yield textwrap.indent(block, indent)
         else:
             yield f"{indent}{name}: {_one_line(value)}"
 
@@ -77,7 +79,7 @@ def _wrapped(text: str, indent: str) -> list[str]:
 
 def _one_line(value: object) -> str:
     """`value` in YAML, on one line."""
-    style = '"' if isinstance(value, str) and "\n" in value else None
+    style = '"' if isinstance(value, str) and not value.isprintable() else None
     text = yaml.safe_dump(
         value,
         default_style=style,

@@ -1,5 +1,7 @@
 """Loads params.yaml. All of it is checked; a stage gets only the sections that dvc.yaml declares for it."""
 
+import re
+from collections.abc import Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -104,7 +106,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         InputError: the file is missing, is not UTF-8 or not YAML, or holds no mapping.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except OSError as error:
         raise InputError(
             f"cannot read {path}: {error.strerror}; run in the project's folder, or `viggo use quickstart`"
@@ -118,15 +120,32 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """Safe loading that refuses a key that stands there twice, where YAML's last one would win."""
+class _Loader(yaml.SafeLoader):
+    """Safe loading that refuses a key that stands there twice, where YAML's last one would win.
+
+    DVC reads YAML 1.2, PyYAML 1.1. Where that makes another number of the same text (010, 1:30), it is a text
+    here, which a setting takes as DVC does or not at all.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        mapping = super().construct_mapping(node, deep)
-        if len(mapping) < len(node.value):
-            keys = [key.value for key, _ in node.value]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise yaml.constructor.ConstructorError(
-                None, None, f"key {twice!r} stands there twice", node.start_mark
-            )
-        return mapping
+        keys = set()
+        for place, _ in node.value:
+            if place.tag == _MERGE:  # whose keys may be overridden
+                continue
+            key = self.construct_object(place, deep=True)
+            if isinstance(key, Hashable) and key in keys:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {place.value!r} stands there twice", place.start_mark
+                )
+            if isinstance(key, Hashable):  # the base class refuses others
+                keys.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_MERGE = "tag:yaml.org,2002:merge"
+_INT = "tag:yaml.org,2002:int"
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _INT]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_INT, re.compile(r"[-+]?(0|[1-9][0-9]*|0x[0-9a-fA-F]+)$"), list("-+0123456789"))

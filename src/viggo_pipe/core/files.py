@@ -14,7 +14,7 @@ from typing import IO, Any, BinaryIO, Literal, TextIO, overload
 
 from viggo_pipe.core.errors import InputError
 
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # of a disk, a quota, and `ulimit -f`
 # safetensors and torch wrap the system's error in their own, which have its words, or not even those.
 _NO_SPACE_WORDS = ("No space left on device", "PytorchStreamWriter failed", "inline_container.cc")
 _NOT_WRITABLE = {

@@ -38,7 +38,7 @@ def write_tokens(tables: Iterable[pa.Table], prompt: PromptSettings, file: IO[by
     prompt, which the trained adapter takes along, and nothing else.
     """
     schema = SCHEMA.with_metadata({_PROMPT_KEY: prompt.model_dump_json()})
-    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer:
         for table in tables:
             writer.write_table(table.combine_chunks().cast(schema))
 
@@ -46,16 +46,15 @@ def write_tokens(tables: Iterable[pa.Table], prompt: PromptSettings, file: IO[by
 def unpack_tokens(path: str | Path, folder: Path) -> Path:
     """Write what `write_tokens` wrote, but for the ids of rows, to an Arrow file in `folder`, and return it.
 
-    Parquet is compressed and cannot be memory-mapped. A file that lies there is taken as it is: `folder`
-    belongs to these very tokens, and none appears before it is whole.
+    Parquet is compressed and cannot be memory-mapped. It has checksums, so it is unpacked anew each time:
+    what a killed run left in `folder` may have been damaged since.
 
     Raises:
         InputError: `path` is missing or is not such a file, or the disk is full.
     """
     arrow = folder / f"{Path(path).stem}.arrow"
-    if not arrow.exists():
-        with atomic_write(arrow, "wb") as file:
-            _unpack(path, file)
+    with atomic_write(arrow, "wb") as file:
+        _unpack(path, file)
     return arrow
 
 
@@ -79,7 +78,7 @@ def _directions(table: Dataset) -> tuple[TokenRows, TokenRows]:
 
 def _unpack(path: str | Path, file: IO[bytes]) -> None:
     with _explaining(path):
-        parquet = pq.ParquetFile(path)
+        parquet = pq.ParquetFile(path, page_checksum_verification=True)
         schema = pa.schema([SCHEMA.field(name) for name in _READ], parquet.schema_arrow.metadata)
         _prompt(schema)
     with parquet, pa.ipc.new_stream(file, schema) as writer:

@@ -48,10 +48,12 @@ def _time(estimate: Estimate) -> str:
     try:
         run = json.loads(_LAST_TRAINING.read_text(encoding="utf-8"))
         speed, base, gpus = run["tokens_per_second"], run["base"], run["machine"]["gpus"]
-    except (OSError, ValueError, KeyError, TypeError):  # or it was resumed behind its last step
+    except (OSError, ValueError, KeyError, TypeError):
         return unknown
     device = gpus[0] if gpus else NO_GPU
     if (base, device) != (estimate.base, estimate.device.name):
+        return unknown
+    if not speed:  # an older run's, that was resumed behind its last step
         return unknown
     minutes = sum(direction.trained for direction in estimate.directions) / speed / 60
     return (

@@ -1,6 +1,6 @@
 """params.yaml, section `lora`. Names are those of peft's LoraConfig."""
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -13,7 +13,7 @@ class LoraSettings(Section):
     r: Positive = Field(description="Rank.")
     lora_alpha: Positive = Field(description="The update is scaled by lora_alpha / r.")
     lora_dropout: Share = Field(description="Dropout on the adapter's input.")
-    target_modules: list[Text] | Text = Field(
+    target_modules: Annotated[list[Text], Field(min_length=1)] | Text = Field(
         description="Names of linear layers to adapt, or all-linear (all but the output head)."
     )
     upper_layers: Positive | None = Field(
