@@ -237,9 +237,7 @@ def test_each_refusal_on_one_line(tmp_path, hub, token):
         calls.append(("download_file", f"team/data-{number}", REVISION, "train.csv", "dataset"))
     calls.append(("download_file", "a/b/c", REVISION, "train.csv", "dataset"))
     lines = call(tmp_path, *calls, HF_ENDPOINT=hub.address, **({"HF_TOKEN": token} if token else {}))
-    for line, words in zip(
-        lines, [*expected.values(), "'a/b/c' is no repository's name"], strict=True
-    ):
+    for line, words in zip(lines, [*expected.values(), "'a/b/c' is no repository's name"], strict=True):
         assert line.startswith("InputError: ") and words in line
         assert TOKEN not in line
 

@@ -10,7 +10,7 @@ from viggo_pipe.config.settings.model import ModelSettings
 from viggo_pipe.core.errors import InputError
 from viggo_pipe.models.base_model import find_base_model
 
-EMPTY = {"package": None, "file": None, "sha256": None, "repo": None, "revision": None, "path": None}
+EMPTY = {"package": None, "file": None, "sha256": None, "repo": None, "revision": None, "path": "data/model"}
 
 
 def settings(**keys) -> ModelSettings:

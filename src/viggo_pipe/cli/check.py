@@ -9,12 +9,13 @@ from viggo_pipe.cli.planning.advice import misfits
 from viggo_pipe.cli.planning.device import this_device
 from viggo_pipe.cli.planning.estimate import Estimate
 from viggo_pipe.cli.planning.sources import Sources, find_sources
-from viggo_pipe.config.load import SECTIONS, load_params
+from viggo_pipe.config.load import SECTIONS, Params, load_params
 from viggo_pipe.config.profiles import current_profile
 from viggo_pipe.core.errors import InputError
 from viggo_pipe.decoding.constraint import Constraint
 from viggo_pipe.decoding.known_names import KnownNames
 from viggo_pipe.models.cache import cache_folder
+from viggo_pipe.models.loading import check_weights
 
 _GIB = 2**30
 # The default run's outs and cache hold 30 MB, its model 0.5 GB in the user's cache. Checkpoints and a margin
@@ -38,6 +39,7 @@ def check_everything() -> Iterator[str]:
         InputError: the first that is not in order.
     """
     params = load_params(*SECTIONS)
+    _check_paths(params)
     profile = current_profile()
     yield f"params: valid, {f'the profile {profile}' if profile else 'changed from every profile'}"
     yield f"disk: {_check_disk():.0f} GiB free"
@@ -48,10 +50,26 @@ def check_everything() -> Iterator[str]:
     yield f"model: source {params.model.source}, {base.name}" + (
         f" at {base.revision[:12]}" if base.revision else ""
     )
+    if params.model.source != "hub":  # whose weights are not downloaded for this
+        check_weights(base, params.quantize)
     if params.generate.constrain:
         yield _check_grammar(sources)
     for misfit in misfits(Estimate(params, sources, this_device())):
         yield f"warning: {misfit}"
+
+
+def _check_paths(params: Params) -> None:
+    """Check that DVC finds what stages depend on, whatever the sources are.
+
+    Raises:
+        InputError: it does not.
+    """
+    for key, path in {"dataset.path": params.dataset.path, "model.path": params.model.path}.items():
+        if not Path(path).exists():
+            raise InputError(
+                f"{key}: there is no {path}, and stages depend on it, whatever the source; name one that "
+                "exists, such as that of profiles/quickstart.yaml"
+            )
 
 
 def _check_grammar(sources: Sources) -> str:

@@ -10,6 +10,7 @@ from viggo_pipe.config.settings.section import (
     Positive,
     Section,
     Sha256,
+    SourcePath,
     Text,
     no_flag,
 )
@@ -40,7 +41,7 @@ class DatasetSettings(Section):
     )
     repo: Text = Field(description="Dataset on the Hub.")
     revision: CommitHash = Field(description="Commit of `repo`.")
-    path: Text = Field(description="Folder with train.csv, validation.csv and test.csv.")
+    path: SourcePath = Field(description="Folder with train.csv, validation.csv and test.csv.")
     sha256: Checksums
     sample: SampleSettings
     train_share: Annotated[float, BeforeValidator(no_flag), Field(gt=0, le=1)] = Field(
