@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from bitsandbytes.nn.modules import Linear4bit
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
@@ -49,8 +50,12 @@ def check_weights(base: BaseCheckpoint, settings: QuantizeSettings) -> None:
     Raises:
         InputError: as `load_model`.
     """
-    # What bitsandbytes has packed can only be unpacked where its values are.
-    _load(base, settings, torch.device("cpu" if is_quantized(base) else "meta"))
+    # What bitsandbytes has packed can only be unpacked where its values are. Of other weights the shapes are
+    # compared, which packing would hide.
+    if is_quantized(base):
+        _load(base, settings, torch.device("cpu"))
+    else:
+        _load(base, settings.model_copy(update={"bits": 16}), torch.device("meta"))
 
 
 def _load(base: BaseCheckpoint, settings: QuantizeSettings, device: torch.device) -> PreTrainedModel:
@@ -89,6 +94,7 @@ def _load(base: BaseCheckpoint, settings: QuantizeSettings, device: torch.device
             "model, or fetch it anew if its files are damaged"
         ) from error
     model, loading = found
+    loading["mismatched_keys"] |= _wrongly_packed(model)
     fault = loading_fault(loading)
     if fault is not None:
         raise InputError(
@@ -96,3 +102,14 @@ def _load(base: BaseCheckpoint, settings: QuantizeSettings, device: torch.device
             "name the whole model, or fetch or save it anew"
         )
     return model
+
+
+def _wrongly_packed(model: PreTrainedModel) -> set[tuple[str, ...]]:
+    """The 4-bit weights of another shape than their layer. transformers compares none that it packs."""
+    wrong = set()
+    for name, layer in model.named_modules():
+        if isinstance(layer, Linear4bit):
+            state: Any = getattr(layer.weight, "quant_state", None)  # a missing weight has none
+            if state is not None and tuple(state.shape) != (layer.out_features, layer.in_features):
+                wrong.add((f"{name}.weight",))
+    return wrong
