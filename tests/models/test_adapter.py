@@ -105,7 +105,10 @@ NORM = "base_model.model.model.norm.weight"
     [
         (lambda t: t.pop(A), f"1 are missing and 0 left over, such as {A}"),
         (lambda t: t.update({f"x.{A}": t.pop(A)}), f"1 are missing and 1 left over, such as {A}"),
-        (lambda t: t.update({A.replace("layers.1", "layers.7"): t[A].clone()}), "0 are missing and 1 left over"),
+        (
+            lambda t: t.update({A.replace("layers.1", "layers.7"): t[A].clone()}),
+            "0 are missing and 1 left over",
+        ),
         (lambda t: t.update({NORM: torch.zeros(64)}), f"0 are missing and 1 left over, such as {NORM}"),
         (
             lambda t: [t.update({n.removeprefix("base_model.model."): t.pop(n)}) for n in list(t)],
