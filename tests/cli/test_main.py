@@ -118,6 +118,20 @@ def test_check_refuses_a_local_model_that_would_not_load(project, capsys, tiny_f
         assert words in error and error.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", ["check", "plan"])
+def test_a_quantized_model_of_the_hub_is_refused_without_its_weights(
+    project, capsys, tiny_folder, monkeypatch, command
+):
+    snapshot = shutil.copytree(tiny_folder, project.folder / "snapshot")
+    (snapshot / "model.safetensors").unlink()
+    change_config(snapshot, quantization_config={"quant_method": "awq"})
+    monkeypatch.setattr("viggo_pipe.models.base_model.download_snapshot", lambda *args: snapshot)
+    project.set(model={"source": "hub", "repo": "a/b", "revision": "0" * 40})
+    assert main([command]) == 2
+    error = capsys.readouterr().err
+    assert "a/b is quantized already (awq)" in error and error.count("\n") == 1
+
+
 def test_check_refuses_a_full_disk(project, capsys, monkeypatch):
     usage = type("usage", (), {"free": 2**29})
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
