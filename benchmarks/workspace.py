@@ -87,7 +87,7 @@ class Workspace:
         file = root / f"params-{os.getpid()}.yaml"  # another process may work in `root`
         file.write_text(yaml.safe_dump(params), encoding="utf-8")
         checked = load_params(*SECTIONS, path=file)
-        data = [checked.dataset.path] if checked.dataset.source == "local" else []
+        data = [some.path for some in (checked.dataset, checked.model) if some.source == "local"]
         sections = [getattr(checked, name) for name in SECTIONS if name != "runtime"]
         self.folder = root / input_digest(["."], sections, [_PROJECT / "stages", *data])[:16]
         self.folder.mkdir(exist_ok=True)

@@ -4,6 +4,7 @@ python stages/train_lora.py
 """
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,14 @@ TOKENS = ("data/tokenized/train.parquet", "data/tokenized/validation.parquet")
 def main() -> dict[str, str | float]:
     params = load_params("model", "quantize", "lora", "train")
     sections = [params.model, params.quantize, params.lora, params.train]
-    digest = input_digest(PACKAGES, sections, [__file__, *TOKENS])
     deterministic = deterministic_algorithms(params.train.full_determinism)
-    with deterministic, process_group(params.train), shared_scratch("train", digest) as scratch:
-        unpacked = broadcast_from_main(lambda: [unpack_tokens(path, scratch) for path in TOKENS])
-        train_tokens, validation_tokens = map(open_tokens, unpacked)
+    with deterministic, process_group(params.train), ExitStack() as stack:
         with local_main_process_first():
             base = find_base_model(params.model)
+        digest = input_digest(PACKAGES, sections, [__file__, *TOKENS], [f"{base.name} {base.revision}"])
+        scratch = stack.enter_context(shared_scratch("train", digest))
+        unpacked = broadcast_from_main(lambda: [unpack_tokens(path, scratch) for path in TOKENS])
+        train_tokens, validation_tokens = map(open_tokens, unpacked)
         model = load_model(base, params.quantize)
         if params.train.fsdp:
             make_shardable(model)

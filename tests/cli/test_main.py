@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 import sys
@@ -6,6 +7,7 @@ import pytest
 import yaml
 from helpers.imports import ROOT
 from helpers.project import Project
+from safetensors.torch import load_file, save_file
 
 from viggo_pipe.cli.main import main
 from viggo_pipe.config.describe import describe
@@ -53,6 +55,10 @@ def test_an_invalid_profile_is_not_used(project, capsys):
         ({"dataset": {"source": "local", "path": "nowhere"}}, ["dataset.path", "nowhere"]),
         ({"dataset": {"path": "nowhere"}}, ["dataset.path: there is no nowhere", "data/local"]),
         ({"model": {"source": "local", "path": "nowhere"}}, ["model.path", "nowhere"]),
+        ({"model": {"source": "local"}}, ["model.path", "data/model"]),
+        ({"dataset": {"path": "nowhere"}}, ["dataset.path", "nowhere", "whatever the source"]),
+        ({"model": {"path": "nowhere"}}, ["model.path", "nowhere", "whatever the source"]),
+        ({"model": {"path": "~/models"}}, ["model.path", "DVC does not expand"]),
         ({"lora": {"rank": 4}}, ["lora.rank"]),
     ],
 )
@@ -63,6 +69,68 @@ def test_check_names_what_is_wrong(project, capsys, changes, words):
     assert error.count("\n") == 1
     for word in words:
         assert word in error
+
+
+def leave_an_adapter_alone(folder):
+    (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
+
+
+def change_config(folder, **keys):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | keys), encoding="utf-8")
+
+
+def drop_a_tensor(folder):
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["model.norm.weight"]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (leave_an_adapter_alone, "holds neither model.safetensors nor"),
+        (lambda folder: (folder / "adapter_config.json").write_text("{}"), "move it away"),
+        (drop_a_tensor, "1 missing (model.norm.weight)"),
+        (lambda folder: change_config(folder, num_hidden_layers=3), "9 missing (model.layers.2."),
+        (
+            lambda folder: change_config(folder, quantization_config={"quant_method": "fp8"}),
+            "is quantized already (fp8)",
+        ),
+        (None, None),
+    ],
+    ids=["adapter alone", "adapter beside", "a tensor less", "a layer more", "fp8", "whole"],
+)
+def test_check_refuses_a_local_model_that_would_not_load(project, capsys, tiny_folder, change, words):
+    folder = shutil.copytree(tiny_folder, project.folder / "data/model", dirs_exist_ok=True)
+    project.set(
+        dataset={"sample": {"train": 20, "validation": 2, "test": 2, "seed": 0}},
+        model={"source": "local", "sha256": None},
+        tokenize={"max_length": 256},
+        lora={"upper_layers": 1},
+    )
+    if change is None:
+        assert main(["check"]) == 0
+        assert "model: source local, model at " in capsys.readouterr().out
+    else:
+        change(folder)
+        assert main(["check"]) == 2
+        error = capsys.readouterr().err
+        assert words in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["check", "plan"])
+def test_a_quantized_model_of_the_hub_is_refused_without_its_weights(
+    project, capsys, tiny_folder, monkeypatch, command
+):
+    snapshot = shutil.copytree(tiny_folder, project.folder / "snapshot")
+    (snapshot / "model.safetensors").unlink()
+    change_config(snapshot, quantization_config={"quant_method": "awq"})
+    monkeypatch.setattr("viggo_pipe.models.base_model.download_snapshot", lambda *args: snapshot)
+    project.set(model={"source": "hub", "repo": "a/b", "revision": "0" * 40})
+    assert main([command]) == 2
+    error = capsys.readouterr().err
+    assert "a/b is quantized already (awq)" in error and error.count("\n") == 1
 
 
 def test_check_refuses_a_full_disk(project, capsys, monkeypatch):

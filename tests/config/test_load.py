@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import yaml
 from helpers.imports import ROOT
@@ -62,6 +64,7 @@ def test_the_viggo_profiles_pin_the_published_files():
         assert dataset.source == "hub" and dataset.sha256.test.startswith("020f2419")
 
 
+HOME = str(Path.home())
 SHARDED = {"num_processes": 2, "fsdp": True}
 GRAPHED = {"cuda_graph": True, "pack_length": 512, "train_sampling_strategy": "random"}
 
@@ -78,10 +81,12 @@ GRAPHED = {"cuda_graph": True, "pack_length": 512, "train_sampling_strategy": "r
         (lambda p: p["quantize"].update(bits=8), ["quantize.bits", "8"]),
         (lambda p: p["dataset"].update(source="hub"), ["dataset", "sha256.train", "smollm2-135m"]),
         (lambda p: p["dataset"]["sha256"].update(tset="x"), ["dataset.sha256.tset", "'test'"]),
-        (lambda p: p["model"].update(source="local"), ["model", "path"]),
+        (lambda p: p["model"].update(path=None), ["model.path", "null is no path"]),
+        (lambda p: p["model"].update(path="~/model"), ["model.path: write", "DVC does not expand", HOME]),
         (lambda p: p["dataset"].update(path="data"), ["dataset.path: 'data' holds 'data/raw', which"]),
         (lambda p: p["dataset"].update(path="."), ["dataset.path: '.' holds"]),
-        (lambda p: p["dataset"].update(path="~/rows"), ["dataset.path: write '~/rows' out", "~"]),
+        (lambda p: p["dataset"].update(path="~/viggo"), ["dataset.path: write", "DVC does not expand", HOME]),
+        (lambda p: p["dataset"].update(path="~nobody-here/x"), ["dataset.path", "DVC does not expand"]),
         (lambda p: p["prompt"].update(template="no place"), ["prompt.template", "{sentence}"]),
         (lambda p: p["prompt"].update(reverse="{sentence}"), ["prompt.reverse", "{meaning_representation}"]),
         (

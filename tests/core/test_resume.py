@@ -182,6 +182,35 @@ def test_other_params_and_damaged_checkpoints_are_not_resumed(tiny, monkeypatch,
     assert "going on from" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_what_ran_on_other_weights_is_not_resumed(tiny, monkeypatch, capsys):
+    """Of a local model, which keeps its path."""
+    weights = tiny.folder.parent / "tiny-mistral/model.safetensors"
+    interrupted_training(tiny, monkeypatch, step=22)
+    flip_a_bit(weights)
+    capsys.readouterr()
+    assert tiny.run(monkeypatch, "train_lora.py") == 0
+    assert "going on from" not in capsys.readouterr().out
+
+    def interrupt(self, entries):
+        add(self, entries)
+        raise KeyboardInterrupt
+
+    add, added = Journal.add, []
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "add", interrupt)
+        assert tiny.run(monkeypatch, "predict.py", "base") == 130
+    flip_a_bit(weights)  # back
+    monkeypatch.setattr(Journal, "add", lambda self, entries: added.extend(entries))
+    assert tiny.run(monkeypatch, "predict.py", "base") == 0
+    assert sorted(added) == list(range(6))
+
+    capsys.readouterr()
+    assert tiny.run(monkeypatch, "predict.py", "tuned") == 2  # the adapter is of the flipped bit
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "was trained on tiny-mistral at " in error
+
+
 class Attack:
     """Unpickled, it makes a folder."""
 

@@ -68,9 +68,7 @@ def model_breaks_off(new: NewWorkspace) -> tuple[str, str]:
         for path in (plain.folder.parent / "tiny-mistral").iterdir():
             hub.files[f"tiny/mistral/resolve/{REVISION}/{path.name}"] = path.read_bytes()
         for some in works:
-            some.project.set(
-                model={"source": "hub", "repo": "tiny/mistral", "revision": REVISION, "path": None}
-            )
+            some.project.set(model={"source": "hub", "repo": "tiny/mistral", "revision": REVISION})
             for call in FLOW[:2]:
                 assert run(some, hub, call) == 0, some.said
         assert run(plain, hub, "train_lora.py") == 0, plain.said
@@ -113,7 +111,7 @@ def shared_cache(new: NewWorkspace) -> tuple[str, str]:
         "sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
     }
     for work in works:
-        work.project.set(model={"source": "package", "path": None} | pinned)
+        work.project.set(model={"source": "package"} | pinned)
         work.run_all(FLOW[:1])
     for cache, some in ((place / "cache-alone", [alone]), (place / "cache", both)):
         for call in FLOW[1:3]:

@@ -42,7 +42,9 @@ class Project:
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("dvc.yaml", ".dvcignore"):
             shutil.copy(ROOT / name, folder)
-        shutil.copytree(ROOT / "data/local", folder / "data/local", ignore=shutil.ignore_patterns("*.csv"))
+        for name in ("data/local", "data/model"):
+            (folder / name).mkdir(parents=True)
+            shutil.copy(ROOT / name / "README.md", folder / name)
         shutil.copy(ROOT / "profiles/quickstart.yaml", folder / "params.yaml")
 
     def copy(self, folder: Path) -> "Project":

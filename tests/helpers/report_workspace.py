@@ -64,7 +64,7 @@ MODEL = ModelSettings(
     package=None,
     file=None,
     sha256=None,
-    path=None,
+    path="data/model",
 )
 GENERATE = decoding_settings()
 

@@ -37,6 +37,13 @@ def test_params_are_the_sections_that_the_script_loads(name):
     assert "runtime" not in loaded, "runtime cannot change a result: every stage gets it, none declares it"
 
 
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_depends_on_the_model_if_it_reads_it(name):
+    """Its path is that of a local model; of the other sources the params say which it is."""
+    reads = LIBRARY / "models/base_model.py" in import_closure(ROOT / script_of(STAGES[name]))
+    assert ("${model.path}" in STAGES[name]["deps"]) == reads
+
+
 def test_every_section_but_runtime_belongs_to_a_stage():
     declared = {section for stage in STAGES.values() for section in stage.get("params", [])}
     assert declared == set(SECTIONS) - {"runtime"}

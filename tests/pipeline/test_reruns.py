@@ -25,6 +25,7 @@ FLOW = {
     "predict_robustness": ["score"],
     "score": ["report"],
 }
+READ_THE_MODEL = {"tokenize", "train", "predict@base", "predict@tuned", "predict_robustness"}
 SCORE = {"score", "report"}
 PREDICT = {"predict@base", "predict@tuned", "predict_robustness"} | SCORE
 TUNED = PREDICT - {"predict@base"}
@@ -74,6 +75,25 @@ def test_a_changed_param_reruns_its_readers(committed, section, key, value, expe
         assert stale(committed) == expected
     finally:
         (committed / "params.yaml").write_text(before, encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", ["data/model", "a folder/model", "{outside}/model", "model.gguf"])
+def test_a_changed_local_model_reruns_its_readers(mine, tmp_path, path):
+    """Whether it is the default folder, another one, or a file."""
+    path = path.format(outside=tmp_path)
+    model = mine / path
+    file = model if model.suffix else model / "model.safetensors"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"weights")
+    params = yaml.safe_load((mine / "params.yaml").read_text(encoding="utf-8"))
+    params["model"] |= {"source": "local", "path": path}
+    (mine / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    assert stale(mine) == {"tokenize", "train"} | PREDICT
+    dvc(mine, "commit", "--force")
+    assert stale(mine) == set()
+    file.write_bytes(b"Weights")
+    assert json.loads(dvc(mine, "status", "--json")).keys() == READ_THE_MODEL
+    assert stale(mine) == {"tokenize", "train"} | PREDICT
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ NO_MODEL = {
     "sha256": None,
     "repo": None,
     "revision": None,
-    "path": None,
+    "path": "data/model",
 }
 SIXTEEN_BITS = QuantizeSettings(bits=16, double_quant=True)
 
@@ -109,8 +109,8 @@ def test_a_base_model_is_loaded_from_safetensors_alone(folder, canary):
         )
         with pytest.raises(InputError, match=r"no \.safetensors file of that folder"):
             load(folder)
-    (folder / "others.safetensors").unlink()
-    with pytest.raises(InputError, match=r"holds no \.safetensors file"):
+    (folder / "model.safetensors.index.json").unlink()
+    with pytest.raises(InputError, match=r"holds neither model\.safetensors nor"):
         load(folder)
 
 

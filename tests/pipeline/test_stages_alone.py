@@ -19,8 +19,13 @@ PACKAGES = [path.relative_to(ROOT) for path in (ROOT / "src").rglob("__init__.py
 
 @pytest.fixture(scope="module")
 def whole(whole_run, tmp_path_factory):
-    """The folder of a project whose every stage has run, with the library's sources, known to DVC."""
-    folder = whole_run.copy(tmp_path_factory.mktemp("alone") / "project").folder
+    """The folder of a project whose every stage has run, with the model and the library's sources, known to
+    DVC.
+    """
+    project = whole_run.copy(tmp_path_factory.mktemp("alone") / "project")
+    folder = project.folder
+    shutil.copytree(whole_run.folder.parent / "tiny-mistral", folder / "tiny-mistral")
+    project.set(model={"path": "tiny-mistral"})
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     dvc(folder, "init", "--quiet", "--no-scm")
     return folder

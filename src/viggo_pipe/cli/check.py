@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from viggo_pipe.config.load import SECTIONS, load_params
+from viggo_pipe.config.load import SECTIONS, Params, load_params
 from viggo_pipe.config.profiles import current_profile
 from viggo_pipe.core.errors import InputError
 from viggo_pipe.models.cache import cache_folder
@@ -36,11 +36,7 @@ def check_everything() -> Iterator[str]:
         InputError: the first that is not in order.
     """
     params = load_params(*SECTIONS)
-    path = Path(params.dataset.path)
-    if params.dataset.source != "local" and not path.exists():  # a local one is read below
-        raise InputError(
-            f"dataset.path: there is no {path}, which DVC wants whatever the source is; set it to data/local"
-        )
+    _check_paths(params)
     profile = current_profile()
     yield f"params: valid, {f'the profile {profile}' if profile else 'changed from every profile'}"
     yield f"disk: {_check_disk():.0f} GiB free"
@@ -51,6 +47,7 @@ def check_everything() -> Iterator[str]:
     from viggo_pipe.cli.planning.estimate import Estimate
     from viggo_pipe.cli.planning.model_check import check_model
     from viggo_pipe.cli.planning.sources import find_sources
+    from viggo_pipe.models.loading import check_weights
 
     sources = find_sources(params)
     counts = ", ".join(f"{len(rows):,} {split}" for split, rows in sources.splits.items())
@@ -59,12 +56,28 @@ def check_everything() -> Iterator[str]:
     yield f"model: source {params.model.source}, {base.name}" + (
         f" at {base.revision[:12]}" if base.revision else ""
     )
+    if params.model.source != "hub":  # whose weights are not downloaded for this
+        check_weights(base, params.quantize)
     if params.generate.constrain:
         yield _check_grammar(sources)
     estimate = Estimate(params, sources, this_device())
     yield check_model(estimate, sources)
     for misfit in misfits(estimate):
         yield f"warning: {misfit}"
+
+
+def _check_paths(params: Params) -> None:
+    """Check that DVC finds what stages depend on, whatever the sources are.
+
+    Raises:
+        InputError: it does not.
+    """
+    for key, path in {"dataset.path": params.dataset.path, "model.path": params.model.path}.items():
+        if not Path(path).exists():
+            raise InputError(
+                f"{key}: there is no {path}, and stages depend on it, whatever the source; name one that "
+                "exists, such as that of profiles/quickstart.yaml"
+            )
 
 
 def _check_grammar(sources: "Sources") -> str:

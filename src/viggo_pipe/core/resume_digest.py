@@ -10,7 +10,10 @@ from pydantic import BaseModel
 from viggo_pipe.core.checksums import sha256_of
 
 _LIBRARY = Path(__file__).parents[1]
-_INSTALLED = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "datasets", "llguidance")
+_INSTALLED = (
+    *("torch", "transformers", "tokenizers", "gguf", "peft", "accelerate", "bitsandbytes"),
+    *("datasets", "llguidance"),
+)
 
 
 def input_digest(

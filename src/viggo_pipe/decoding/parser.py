@@ -16,7 +16,7 @@ from viggo_pipe.decoding.constraint import Constraint
 from viggo_pipe.decoding.generate import BatchGenerator, OnBatch
 from viggo_pipe.decoding.known_names import KnownNames
 from viggo_pipe.models.adapter import adapter_prompt, has_reverse, load_adapter
-from viggo_pipe.models.base_model import find_base_model
+from viggo_pipe.models.base_model import BaseCheckpoint, find_base_model
 from viggo_pipe.models.dequantize import dequantize
 from viggo_pipe.models.loading import load_model
 from viggo_pipe.models.oom import PREDICTION, explain_out_of_memory
@@ -34,6 +34,7 @@ class Parser:
     Args:
         params: sections `model`, `quantize`, `prompt` and `generate`.
         known: answers that need not be generated again; see `BatchGenerator`.
+        base: the base model of params.yaml, if it was found already.
 
     Raises:
         InputError: the base model or the adapter is missing or damaged, or they do not belong together;
@@ -47,13 +48,14 @@ class Parser:
         sentences: Sequence[str],
         adapter: str | Path | None = None,
         known: Mapping[int, str] | None = None,
+        base: BaseCheckpoint | None = None,
     ):
         if adapter is None:
             prompt, self._settings = params.prompt, _without_rerank(params.generate)
         else:
             prompt, self._settings = adapter_prompt(adapter), params.generate
             _check_reverse(adapter, self._settings)
-        base = find_base_model(params.model)
+        base = base or find_base_model(params.model)
         tokenizer = load_tokenizer(base)
         self._constraint = None
         if self._settings.constrain:

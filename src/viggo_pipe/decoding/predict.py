@@ -10,6 +10,7 @@ from viggo_pipe.core.progress import Progress
 from viggo_pipe.core.resume import resumable
 from viggo_pipe.core.resume_digest import input_digest
 from viggo_pipe.decoding.parser import TRAINING_ROWS, Parser
+from viggo_pipe.models.base_model import find_base_model
 
 # As in dvc.yaml, but for `augment`: the sentences that it writes are part of the digest.
 PACKAGES = ("core", "meaning", "models", "tokens", "decoding")
@@ -32,14 +33,15 @@ def predicted_rows(
         InputError: as `Parser`, or another process runs this stage.
     """
     sentences = [row["sentence"] for row in rows]
+    base = find_base_model(params.model)
     digest = input_digest(
         PACKAGES,
         [params.model, params.quantize, params.prompt, params.generate],
         [TRAINING_ROWS] if adapter is None else [TRAINING_ROWS, adapter],
-        sentences,
+        [f"{base.name} {base.revision}", *sentences],
     )
     with resumable(stage, digest) as scratch, Journal(scratch / "answers.jsonl") as journal:
-        parser = Parser(params, sentences, adapter, journal.entries)
+        parser = Parser(params, sentences, adapter, journal.entries, base)
         generated, started = 0, time.perf_counter()
         with Progress(
             stage.replace("-", " "), len(rows), params.runtime.progress, done=len(journal.entries)

@@ -5,13 +5,15 @@ A reverse adapter, from meaning representation to sentence, has a folder of its 
 
 import json
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from peft import PeftModel
+from peft import PeftModel, get_peft_model_state_dict
 from pydantic import ValidationError
 from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from viggo_pipe.config.settings.prompt import PromptSettings
@@ -19,6 +21,7 @@ from viggo_pipe.core.errors import InputError, one_line
 from viggo_pipe.core.files import atomic_folder
 from viggo_pipe.core.metrics_io import write_metrics
 from viggo_pipe.models.base_model import BaseCheckpoint
+from viggo_pipe.models.checkpoint_files import tensor_dtypes
 
 _CONFIG = "adapter_config.json"
 _WEIGHTS = "adapter_model.safetensors"
@@ -35,7 +38,8 @@ def save_adapter(model: PeftModel, base: BaseCheckpoint, prompt: PromptSettings,
     are sorted, and the base has its Hub id or package.
     """
     with atomic_folder(folder) as partial:
-        model.save_pretrained(str(partial), safe_serialization=True)
+        # Else peft writes a whole embedding or head if LoRA adapts it. They are the base's, and stay so.
+        model.save_pretrained(str(partial), safe_serialization=True, save_embedding_layers=False)
         _normalize(partial, base, prompt)
 
 
@@ -44,8 +48,11 @@ def save_checkpoints_adapter(
 ) -> None:
     """Write the adapter that the Trainer saved in `checkpoint` to `folder`, in `save_adapter`'s format."""
     with atomic_folder(folder) as partial:
-        for name in (_CONFIG, _WEIGHTS):
-            shutil.copyfile(checkpoint / name, partial / name)
+        shutil.copyfile(checkpoint / _CONFIG, partial / _CONFIG)
+        tensors = load_file(checkpoint / _WEIGHTS)
+        # The Trainer has no word in what peft writes; see above.
+        adapter = {name: tensor for name, tensor in tensors.items() if ".base_layer." not in name}
+        save_file(adapter, partial / _WEIGHTS, metadata={"format": "pt"})
         _normalize(partial, base, prompt)
 
 
@@ -68,10 +75,17 @@ def load_adapter(model: PreTrainedModel, base: BaseCheckpoint, folder: str | Pat
     """Put the adapter in `folder` on `model`, for inference; and its reverse adapter, if any, as `REVERSE`.
 
     Raises:
-        InputError: the adapter is missing, damaged, or was trained on another base.
+        InputError: the adapter is missing, damaged, no LoRA adapter of this model, or was trained on another
+            base.
     """
-    for adapter in _adapters(Path(folder)):
+    adapters = _adapters(Path(folder))
+    for adapter in adapters:
         config = _read_json(adapter / _CONFIG)
+        if config.get("peft_type") != "LORA":
+            raise InputError(
+                f"{adapter / _CONFIG}: peft_type is {str(config.get('peft_type'))[:40]!r}, not 'LORA', "
+                "which alone is trained here; train again, or fetch the adapter anew with `dvc pull --force`"
+            )
         trained_on = (config.get("base_model_name_or_path"), config.get("revision"))
         if trained_on != (base.name, base.revision):
             raise InputError(
@@ -84,15 +98,35 @@ def load_adapter(model: PreTrainedModel, base: BaseCheckpoint, folder: str | Pat
                 f"{adapter} has no {_WEIGHTS}; train it with `dvc repro`, or fetch it with `dvc pull`"
             )
     try:
-        loaded = PeftModel.from_pretrained(model, folder, is_trainable=False)
-        if has_reverse(folder):
-            loaded.load_adapter(Path(folder) / REVERSE, REVERSE, is_trainable=False)
+        with warnings.catch_warnings():
+            # peft only warns; `_check_tensors` refuses.
+            warnings.filterwarnings("ignore", "Found missing adapter keys")
+            loaded = PeftModel.from_pretrained(model, folder, is_trainable=False)
+            if has_reverse(folder):
+                loaded.load_adapter(Path(folder) / REVERSE, REVERSE, is_trainable=False)
+        for name, adapter in zip((DEFAULT, REVERSE), adapters, strict=False):
+            _check_tensors(loaded, name, adapter / _WEIGHTS)
         return loaded
     except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, SafetensorError) as error:
         raise InputError(
             f"the adapter in {folder} is damaged or of another model ({one_line(error)[:200]}); train it "
             "again with `dvc repro`, or fetch it anew with `dvc pull --force`"
         ) from error
+
+
+def _check_tensors(model: PeftModel, name: str, path: Path) -> None:
+    """Check that the file that the adapter `name` of `model` was read from has every tensor of it, and no
+    other: peft would put another one in the place of the base's.
+    """
+    taken = set(get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False))
+    held = set(tensor_dtypes(path))
+    if taken != held:
+        missing, extra = sorted(taken - held), sorted(held - taken)
+        raise InputError(
+            f"{path} is of another model, or its {_CONFIG} was changed: of its tensors {len(missing):,} are "
+            f"missing and {len(extra):,} left over, such as {(missing + extra)[0]}; train it "
+            "again with `dvc repro`, or fetch it anew with `dvc pull --force`"
+        )
 
 
 @contextmanager

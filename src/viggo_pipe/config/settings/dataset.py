@@ -6,11 +6,11 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from viggo_pipe.config.settings.section import (
     CommitHash,
-    Dependency,
     NotNegative,
     Positive,
     Section,
     Sha256,
+    SourcePath,
     Text,
     no_flag,
 )
@@ -41,7 +41,7 @@ class DatasetSettings(Section):
     )
     repo: Text = Field(description="Dataset on the Hub.")
     revision: CommitHash = Field(description="Commit of `repo`.")
-    path: Dependency = Field(description="Folder with train, validation and test, each as .csv or .jsonl.")
+    path: SourcePath = Field(description="Folder with train, validation and test, each as .csv or .jsonl.")
     sha256: Checksums
     sample: SampleSettings
     train_share: Annotated[float, BeforeValidator(no_flag), Field(gt=0, le=1)] = Field(

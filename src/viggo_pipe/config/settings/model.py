@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from viggo_pipe.config.settings.section import CommitHash, Section, Sha256, Text
+from viggo_pipe.config.settings.section import CommitHash, Section, Sha256, SourcePath, Text
 
-_NEEDED = {"package": ("package", "file", "sha256"), "hub": ("repo", "revision"), "local": ("path",)}
+_NEEDED = {"package": ("package", "file", "sha256"), "hub": ("repo", "revision"), "local": ()}
 
 
 def _name_and_version(package: str) -> str:
@@ -21,7 +21,7 @@ def _name_and_version(package: str) -> str:
 
 
 class ModelSettings(Section):
-    """The base model, pinned by a checksum or a commit hash. Keys of the other sources may be null."""
+    """The base model, pinned by a checksum or a commit hash. Most keys of the other sources may be null."""
 
     source: Literal["package", "hub", "local"] = Field(
         description="package: `file` in a wheel of the package index. hub: `repo` at `revision`. local: "
@@ -32,12 +32,15 @@ class ModelSettings(Section):
     )
     file: Text | None = Field(description="A .gguf file in the wheel.")
     sha256: Sha256 | None = Field(
-        description="Of the file, or of a folder's .safetensors files one after the other. null: not "
-        "verified (source package needs it)."
+        description="Of the file, or of the files that hold a folder's weights, one after the other. null: "
+        "not verified (source package needs it)."
     )
     repo: Text | None = Field(description="Model on the Hub.")
     revision: CommitHash | None = Field(description="Commit of `repo`.")
-    path: Text | None = Field(description="Folder in transformers' format, or a .gguf file.")
+    path: SourcePath = Field(
+        description="Folder in transformers' format, or a .gguf file. Stages depend on it, so it must exist, "
+        "whatever the source."
+    )
 
     @property
     def name(self) -> str:

@@ -3,7 +3,7 @@
 import os.path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
 
 class Section(BaseModel):
@@ -24,11 +24,15 @@ _OUT_FOLDERS = ("models/adapter", "predictions/robustness")  # outs of stages in
 _FOLDERS_OF_OUTS = ("data/raw", "data/tokenized", "metrics", "plots/base", "plots/tuned", "reports")
 
 
-def _dependency(path: str) -> str:
-    """`path` of the project, if DVC takes it for a dependency.
+def _source_path(path: object) -> object:
+    """`path`, if DVC takes it for a dependency, whatever the source.
 
     DVC stops before any of this code runs, and does not name the setting.
     """
+    if path is None:
+        raise ValueError("null is no path; name one that exists, as profiles/quickstart.yaml does")
+    if not isinstance(path, str):
+        return path
     if path.startswith("~"):
         raise ValueError(f"write {path!r} out, as {os.path.expanduser(path)!r}: DVC does not expand ~")
     ours = os.path.abspath(path)
@@ -51,6 +55,6 @@ Share = Annotated[float, BeforeValidator(no_flag), Field(ge=0, lt=1)]
 ShareOfAll = Annotated[float, BeforeValidator(no_flag), Field(ge=0, le=1)]
 Text = Annotated[str, Field(min_length=1)]
 # A file or folder that dvc.yaml names as a stage's dependency.
-Dependency = Annotated[Text, AfterValidator(_dependency)]
+SourcePath = Annotated[Text, BeforeValidator(_source_path)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 CommitHash = Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
