@@ -53,7 +53,6 @@ def test_an_invalid_profile_is_not_used(project, capsys):
     ("changes", "words"),
     [
         ({"dataset": {"source": "local", "path": "nowhere"}}, ["dataset.path", "nowhere"]),
-        ({"dataset": {"path": "nowhere"}}, ["dataset.path: there is no nowhere", "data/local"]),
         ({"model": {"source": "local", "path": "nowhere"}}, ["model.path", "nowhere"]),
         ({"model": {"source": "local"}}, ["model.path", "data/model"]),
         ({"dataset": {"path": "nowhere"}}, ["dataset.path", "nowhere", "whatever the source"]),

@@ -135,6 +135,7 @@ def _setting(params: Params) -> dict[str, dict[str, Any]]:
     del setting["train"]["seed"]
     for key in ("path", "sample", "source"):
         del setting["dataset"][key]
+    del setting["model"]["path"]  # a local model's content is in its adapter
     return setting
 
 
