@@ -10,6 +10,8 @@ python train_projects.py PROJECTS, where PROJECTS is a JSON file: a list of obje
 What the processes print goes to FOLDER/said-RANK.txt. To start two for each project would take minutes.
 """
 
+# First: it silences bitsandbytes, which accelerate imports.
+import viggo_pipe  # noqa: F401, I001
 import contextlib
 import json
 import os

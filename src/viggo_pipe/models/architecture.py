@@ -15,22 +15,11 @@ from viggo_pipe.core.errors import InputError, one_line
 from viggo_pipe.models.base_model import BaseCheckpoint
 
 # Model types that transformers builds as causal language models, and that are none for batches of text:
-# encoders and encoder-decoders, whose answers would see themselves; models whose tokens count padding.
+# encoders and encoder-decoders, whose answers would see themselves; models whose tokens see padding.
 _NO_CAUSAL_LM = {
     *("bart", "bert", "bert-generation", "big_bird", "bigbird_pegasus", "blenderbot", "blenderbot-small"),
-    *(
-        "blt",
-        "camembert",
-        "cpmant",
-        "data2vec-text",
-        "deepseek_v4",
-        "doge",
-        "electra",
-        "ernie",
-        "git",
-        "marian",
-    ),
-    *("mbart", "megatron-bert", "moshi", "musicgen", "musicgen_melody", "mvp", "pegasus", "plbart"),
+    *("blt", "camembert", "cpmant", "data2vec-text", "deepseek_v4", "doge", "electra", "ernie", "git"),
+    *("marian", "mbart", "megatron-bert", "moshi", "musicgen", "musicgen_melody", "mvp", "pegasus", "plbart"),
     *("prophetnet", "reformer", "rembert", "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "rwkv"),
     *("trocr", "whisper", "xlm", "xlm-roberta", "xlm-roberta-xl", "xlnet", "xlstm", "xmod"),
 }
