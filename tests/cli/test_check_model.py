@@ -5,6 +5,7 @@ from helpers.architectures import tiny_causal_lm, tiny_config
 from helpers.project import Project
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, Gemma3Config, Gemma3ForConditionalGeneration, PreTrainedTokenizerFast
+from transformers.utils import logging
 
 from viggo_pipe.cli.main import main
 
@@ -34,6 +35,8 @@ def project(tmp_path, monkeypatch):
 @pytest.fixture
 def write_model(tmp_path, tiny_folder):
     """Writes a tiny model of an architecture, with a tokenizer that every model may have."""
+
+    logging.disable_progress_bar()  # it would stand among the lines that tests read
 
     def write(name, tokenizer=None, **given):
         tokenizer = tokenizer or AutoTokenizer.from_pretrained(tiny_folder)
@@ -96,6 +99,7 @@ def test_what_passes_is_trained_and_predicts(project, write_model, monkeypatch, 
     assert list(stages_end(project, monkeypatch)) == [0] * len(STAGES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "changes", "words"),
     [
@@ -148,21 +152,23 @@ def test_rows_of_more_tokens_than_positions_are_refused(project, write_model, mo
     project.set(train=packed)
     assert main(["check"]) == 2
     said = refusal(capsys)
-    assert "tokens, over the 64 that the model takes" in said
+    assert "tokens, padding included, over the 64 that GPT2LMHeadModel takes" in said
     assert list(stages_end(project, monkeypatch)) == [0, 0, 2]
     assert refusal(capsys).partition(": ")[2] == said.partition(": ")[2]
 
 
+@pytest.mark.slow
 def test_padding_counts_where_positions_are_counted(project, write_model, monkeypatch, capsys):
     """Rows of a batch are padded to a multiple of 8 tokens, each of which takes a position."""
     write_model("gpt2", max_position_embeddings=102)  # the longest row's
     assert main(["check"]) == 2
-    assert "has 104 tokens, over the 102" in refusal(capsys)
+    assert "has 104 tokens, padding included, over the 102" in refusal(capsys)
     project.set(train=PACKED)
     assert main(["check"]) == 0
     assert list(stages_end(project, monkeypatch)) == [0] * len(STAGES)
 
 
+@pytest.mark.slow
 def test_answers_that_would_run_out_of_positions_are_refused(project, write_model, monkeypatch, capsys):
     write_model("gpt2", max_position_embeddings=104)
     project.set(generate={"max_new_tokens": 90})
@@ -178,7 +184,7 @@ def test_a_token_without_an_embedding_is_refused(project, write_model, tiny_fold
     write_model("llama", tokenizer)
     assert main(["check"]) == 2
     said = refusal(capsys)
-    assert "has a token 500, but the model embeddings of 500 tokens" in said
+    assert "has a token 500, but the model has embeddings of 500 tokens" in said
     assert list(stages_end(project, monkeypatch)) == [0, 0, 2]
     assert refusal(capsys).partition(": ")[2] == said.partition(": ")[2]
     assert project.run(monkeypatch, "predict.py", "base") == 2
@@ -214,6 +220,7 @@ def unigrams():
     return core
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [word_pieces, unigrams])
 def test_a_tokenizer_without_grammars_is_refused(project, write_model, monkeypatch, capsys, make):
     tokenizer = PreTrainedTokenizerFast(
@@ -229,3 +236,26 @@ def test_a_tokenizer_without_grammars_is_refused(project, write_model, monkeypat
     project.set(generate={"constrain": False})
     assert main(["check"]) == 0, capsys.readouterr().err
     assert project.run(monkeypatch, "predict.py", "base") == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "modules", "kept"),
+    [("falcon", "all-linear", "query_key_value"), ("llama", ["q_proj", "lm_head"], "lm_head")],
+)
+def test_lora_is_fused_with_weights_in_nf4_alone(
+    project, write_model, monkeypatch, capsys, name, modules, kept
+):
+    write_model(name)
+    project.set(lora={"target_modules": modules}, train={"fuse_lora": True}, **NF4)
+    assert main(["check"]) == 2
+    said = refusal(capsys)
+    assert "train.fuse_lora needs weights in NF4, but " in said and kept in said
+    assert list(stages_end(project, monkeypatch)) == [0, 0, 2]
+    assert "train.fuse_lora needs weights in NF4" in refusal(capsys)
+    project.set(
+        lora={"target_modules": ["q_proj"] if name == "llama" else modules},
+        train={"fuse_lora": name == "llama"},
+    )
+    assert main(["check"]) == 0, capsys.readouterr().err
+    assert list(stages_end(project, monkeypatch)) == [0] * len(STAGES)

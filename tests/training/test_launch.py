@@ -167,7 +167,8 @@ def test_an_empty_variable_counts_as_unset(tmp_path, empty):
 
 
 def test_a_process_that_another_launcher_started_takes_part(tmp_path):
-    alone = partial(run, tmp_path, "print(rank)", WORLD_SIZE="2")
+    launched = {"LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+    alone = partial(run, tmp_path, "print(rank)", WORLD_SIZE="2", **launched)
     other, first = alone(RANK="1"), alone(RANK="0")
     assert [(done.returncode, done.stdout, done.stderr) for done in (first, other)] == [
         (0, "0\n", ""),

@@ -11,7 +11,7 @@ from viggo_pipe.core.errors import InputError
 from viggo_pipe.decoding.constraint import Constraint
 from viggo_pipe.decoding.greedy import Decode, greedy_decoder
 from viggo_pipe.decoding.rerank import reranked
-from viggo_pipe.models.architecture import base_of, check_fits, most_positions
+from viggo_pipe.models.architecture import base_of, check_embeddings, most_positions
 from viggo_pipe.tokens.collate import padded_length
 from viggo_pipe.tokens.prompt import PromptEncoder
 
@@ -116,7 +116,7 @@ def check_prompts(
     base = base_of(model)
     tokenizer, most, new = encoder.tokenizer, most_positions(base), settings.max_new_tokens
     special: list[Any] = [tokenizer.pad_token_id, tokenizer.eos_token_id]
-    check_fits(base, "prompt", 0, max(special + [token for prompt in prompts for token in prompt]))
+    check_embeddings(base, max(special + [token for prompt in prompts for token in prompt]))
     for sentence, prompt in zip(sentences, prompts, strict=True):
         lengths = [len(prompt)]
         if settings.channel_weight:

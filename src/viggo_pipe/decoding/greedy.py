@@ -56,12 +56,9 @@ def decode_greedily(model: PreTrainedModel) -> None:
     """Leave nothing of how `model` decodes to the settings that it came with.
 
     `generate` fills what a call leaves open from the model's generation_config.json: a repetition penalty,
-    forbidden tokens, beams. A router's loss, which some models are set to give, needs whole batches.
+    forbidden tokens, beams.
     """
-    base = base_of(model)
-    model.generation_config = base.generation_config = GenerationConfig()
-    if hasattr(base.config, "output_router_logits"):
-        base.config.output_router_logits = False
+    model.generation_config = base_of(model).generation_config = GenerationConfig()
 
 
 def _can_record(model: PreTrainedModel, length: int) -> bool:

@@ -18,12 +18,22 @@ from viggo_pipe.models.base_model import BaseCheckpoint
 # encoders and encoder-decoders, whose answers would see themselves; models whose tokens count padding.
 _NO_CAUSAL_LM = {
     *("bart", "bert", "bert-generation", "big_bird", "bigbird_pegasus", "blenderbot", "blenderbot-small"),
-    *("blt", "camembert", "cpmant", "data2vec-text", "deepseek_v4", "electra", "ernie", "git", "marian"),
+    *(
+        "blt",
+        "camembert",
+        "cpmant",
+        "data2vec-text",
+        "deepseek_v4",
+        "doge",
+        "electra",
+        "ernie",
+        "git",
+        "marian",
+    ),
     *("mbart", "megatron-bert", "moshi", "musicgen", "musicgen_melody", "mvp", "pegasus", "plbart"),
     *("prophetnet", "reformer", "rembert", "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "rwkv"),
     *("trocr", "whisper", "xlm", "xlm-roberta", "xlm-roberta-xl", "xlnet", "xlstm", "xmod"),
 }
-_OWN_MASKS = {"doge"}  # layers make another mask of the one that they are given
 _ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}  # kinds of layers
 
 
@@ -64,6 +74,15 @@ def check_causal_lm(model: PreTrainedModel, base: BaseCheckpoint) -> None:
         raise InputError(f"{base.name}: {name} is no causal language model that can be trained here")
 
 
+def without_router_loss(model: PreTrainedModel) -> None:
+    """Have `model` leave out the loss by which its experts' routers were balanced, if it is set to give one.
+
+    It is of a whole batch, padding included, and `generate` fails at it.
+    """
+    if hasattr(model.config, "output_router_logits"):
+        model.config.output_router_logits = False
+
+
 def decoder_layers(model: PreTrainedModel) -> torch.nn.ModuleList | None:
     """The list of decoder layers, whatever the architecture calls it. None: there is no such list."""
     layers = getattr(model.config, "num_hidden_layers", None)
@@ -86,27 +105,17 @@ def most_positions(model: PreTrainedModel) -> int | None:
     return None
 
 
-def check_fits(model: PreTrainedModel, what: str, longest: int, highest_id: int) -> None:
-    """Check that `model` has a position and an embedding for each token of `what`.
-
-    Args:
-        longest: tokens of the longest row, padding included.
-        highest_id: of a token of any row.
+def check_embeddings(model: PreTrainedModel, highest_id: int) -> None:
+    """Check that `model` has an embedding for each token up to `highest_id`.
 
     Raises:
         InputError: it has not.
     """
-    most = most_positions(model)
-    if most is not None and longest > most:
-        raise InputError(
-            f"{what}: a row has {longest:,} tokens, over the {most:,} that the model takes: shorten it "
-            "(tokenize.max_length with tokenize.overflow, generate.max_new_tokens)"
-        )
     embedding: Any = model.get_input_embeddings()
     if highest_id >= len(embedding.weight):
         raise InputError(
-            f"{what}: the tokenizer has a token {highest_id:,}, but the model embeddings of "
-            f"{len(embedding.weight):,} tokens alone: take the model's own tokenizer, or save the model after "
+            f"the tokenizer has a token {highest_id:,}, but the model has embeddings of "
+            f"{len(embedding.weight):,} tokens: take the model's own tokenizer, or save the model after "
             "resize_token_embeddings"
         )
 
@@ -123,7 +132,7 @@ def isolation_obstacle(model: PreTrainedModel, longest: int) -> str | None:
     if "position_ids" not in inspect.signature(model.forward).parameters or getattr(config, "alibi", False):
         return "it counts positions itself"
     # transformers' documented mark of models whose attention is an `AttentionInterface`, which takes any mask
-    if not model._supports_attention_backend or config.model_type in _OWN_MASKS:
+    if not model._supports_attention_backend:
         return "its attention makes a mask of its own"
     kinds = getattr(config, "layer_types", None)
     others = sorted(set(kinds or ()) - _ATTENTION)

@@ -8,7 +8,7 @@ from transformers.utils import logging as transformers_logging
 
 from viggo_pipe.config.settings.quantize import QuantizeSettings
 from viggo_pipe.core.errors import InputError, one_line
-from viggo_pipe.models.architecture import check_causal_lm
+from viggo_pipe.models.architecture import check_causal_lm, without_router_loss
 from viggo_pipe.models.base_model import BaseCheckpoint
 
 
@@ -80,6 +80,7 @@ def load_model(base: BaseCheckpoint, settings: QuantizeSettings) -> PreTrainedMo
             "damaged, delete that folder and run again"
         ) from error
     check_causal_lm(model, base)
+    without_router_loss(model)
     _keep_odd_layers(model)
     # Hidden states come as a strided view. A CPU's matmul would copy the whole head for each row of one.
     head = model.get_output_embeddings()

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from viggo_pipe.core.errors import InputError
 
-_FLOAT8_WIDTH = 16  # what torch's product of float8 matrices takes multiples of
+FLOAT8_WIDTH = 16  # what torch's product of float8 matrices takes multiples of
 
 
 def fuse_lora(model: PeftModel, float8: bool = False) -> None:
@@ -48,9 +48,9 @@ def fuse_lora(model: PeftModel, float8: bool = False) -> None:
             raise InputError(
                 "train.fuse_lora cannot have dropout: set lora.lora_dropout to 0, or train.fuse_lora to false"
             )
-        if float8 and (module.in_features % _FLOAT8_WIDTH or module.out_features % _FLOAT8_WIDTH):
+        if float8 and (module.in_features % FLOAT8_WIDTH or module.out_features % FLOAT8_WIDTH):
             raise InputError(
-                f"train.float8 needs layers whose widths are multiples of {_FLOAT8_WIDTH}, but one is "
+                f"train.float8 needs layers whose widths are multiples of {FLOAT8_WIDTH}, but one is "
                 f"{module.in_features} to {module.out_features} wide: set it to false"
             )
         _fuse(module, float8)

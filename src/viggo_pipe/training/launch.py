@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from viggo_pipe.core.errors import InputError
 from viggo_pipe.core.signals import INTERRUPTED, LAUNCHER
 from viggo_pipe.core.stage import BAD_INPUT, measure, reporting, say
+from viggo_pipe.training.environment import settle_environment
 from viggo_pipe.training.worker import run_as_rank, run_as_worker
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ def run_in_processes(name: str, main: Callable[[], dict | None], count: Callable
     Several processes run this script again, as torchrun would. Rank 0 writes runs/NAME.json, and only its
     output is shown. A process that torchrun or `accelerate launch` started takes part in what they launched.
     """
-    for variable in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"):
-        if os.environ.get(variable) == "":  # libraries would take it for a number
-            del os.environ[variable]
+    status = reporting(name, settle_environment)
+    if status:
+        return status
     if LAUNCHER in os.environ:
         return run_as_worker(name, main)
     if "RANK" in os.environ:

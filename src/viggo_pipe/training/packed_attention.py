@@ -44,11 +44,9 @@ def check_packing(model: PreTrainedModel, longest: int) -> None:
         InputError: it does not.
     """
     obstacle = isolation_obstacle(model, longest)
-    if getattr(model.config, "output_router_logits", False):
-        obstacle = "its loss weighs the experts of a whole batch, padding included"
     if obstacle is not None:
         raise InputError(
-            f"train.pack_length: rows of a pack cannot be kept apart in {type(model).__name__}, for {obstacle}: "
+            f"train.pack_length: rows of a pack cannot be kept apart in {type(model).__name__}: {obstacle}; "
             "set it to null"
         )
 
@@ -160,8 +158,8 @@ def _varlen_attention(
     ]
     if wanted:
         raise InputError(
-            f"train.pack_length: {type(module).__name__} needs {wanted[0]}, which packs on a GPU do not have: "
-            "set it to null"
+            f"train.pack_length: {type(module).__name__} needs {wanted[0]}, which packs on a GPU do not "
+            "have: set it to null"
         )
     rows, heads, length, _ = query.shape
     key, value = (repeat_kv(states, heads // states.shape[1]) for states in (key, value))

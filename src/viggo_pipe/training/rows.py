@@ -5,7 +5,7 @@ from transformers import PreTrainedModel
 
 from viggo_pipe.config.settings.train import TrainSettings
 from viggo_pipe.core.errors import InputError
-from viggo_pipe.models.architecture import base_of, check_fits
+from viggo_pipe.models.architecture import base_of, check_embeddings, most_positions
 from viggo_pipe.tokens.collate import padded_length
 from viggo_pipe.tokens.mapped_rows import TokenRows
 from viggo_pipe.training.packed_attention import check_packing
@@ -26,7 +26,13 @@ def check_rows(
         check_pack_length(rows, settings.pack_length)
         check_packing(base, longest)
     padded = padded_length(longest) if settings.pack_length is None else longest
-    check_fits(base, "tokenize.max_length", padded, max(rows.highest_id, pad_token_id))
+    most = most_positions(base)
+    if most is not None and padded > most:
+        raise InputError(
+            f"tokenize.max_length: a row has {padded:,} tokens, padding included, over the {most:,} that "
+            f"{type(base).__name__} takes: lower it to that, and set tokenize.overflow to drop or truncate"
+        )
+    check_embeddings(base, max(rows.highest_id, pad_token_id))
 
 
 def with_something_to_learn(rows: TokenRows, settings: TrainSettings) -> TokenRows:
