@@ -93,18 +93,17 @@ def _end_with_launcher(name: str) -> None:
     signal.set_wakeup_fd(wakeup.detach())
 
     def watch() -> None:
-        end_of_rank_0, rank_0_ended = _end_of_rank_0(), None
+        rank, end_of_rank_0, rank_0_ended = int(os.environ["RANK"]), _end_of_rank_0(), None
         while not select.select([signalled], [], [], 0.5)[0]:
             if os.getppid() != launcher:
                 os.kill(os.getpid(), signal.SIGTERM)
             if rank_0_ended is None and end_of_rank_0.exists():
                 rank_0_ended = time.monotonic()
             if rank_0_ended is not None and time.monotonic() - rank_0_ended > _SECONDS_AFTER_RANK_0:
-                rank = int(os.environ["RANK"])
                 _leave_error(
                     BAD_INPUT,
-                    f"{name}: process {rank + 1} was still at work {_SECONDS_AFTER_RANK_0:.0f} s after process 1 had "
-                    "ended, and was ended; run again",
+                    f"{name}: process {rank + 1} was still at work {_SECONDS_AFTER_RANK_0:.0f} s after "
+                    "process 1 had ended, and was ended; run again",
                 )
                 os._exit(BAD_INPUT)
         time.sleep(_SECONDS_TO_END)
