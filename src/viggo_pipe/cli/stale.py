@@ -12,8 +12,7 @@ _MISSING = ("deleted", "not in cache")
 
 
 def stale_entries() -> list[str]:
-    """A line for each dependency, param or out of a stage that is not as dvc.lock has it. Missing files do not
-    count.
+    """A line for each dependency, param or out that is not as dvc.lock has it. Missing files do not count.
 
     Raises:
         InputError: DVC cannot tell.
