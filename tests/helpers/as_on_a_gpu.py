@@ -3,6 +3,7 @@
 On a CPU, the library does not ask for autocast, and accelerate knows no FSDP.
 """
 
+import viggo_pipe  # noqa: F401, I001 (before bitsandbytes, which transformers imports: it silences both)
 from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch

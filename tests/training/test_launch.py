@@ -60,6 +60,17 @@ ENDS = {
         2,
         "train: process 2 of 2 ended with exit status 7; run in one process to see why\n",
     ),
+    "rank 0 ended, and rank 1 hangs": (
+        "import viggo_pipe.training.worker as worker; worker._SECONDS_AFTER_RANK_0 = 1\n"
+        "if rank == 1: hang_in_c()",
+        2,
+        "train: process 2 was still at work 1 s after process 1 had ended, and was ended; run again\n",
+    ),
+    "an error, and rank 1 stopped, which torchrun kills after 30 s": (
+        "if rank == 1: os.kill(os.getpid(), signal.SIGSTOP)\nwait_for('started-1'); time.sleep(0.2); 1 / 0",
+        1,
+        "ZeroDivisionError: division by zero\n",
+    ),
 }
 
 
@@ -196,6 +207,37 @@ def test_workers_that_import_or_hang_do_not_outlive_their_launcher(tmp_path, sta
     assert said == (INTERRUPTED if number == signal.SIGINT else "")
     wait_until(lambda: not any(map(is_alive, numbers)), seconds=20)
     assert not (tmp_path / "started-0").exists()
+
+
+@pytest.mark.slow
+def test_a_stopped_worker_ends_with_its_launcher(tmp_path, start):
+    process = start("hang_in_c()")
+    numbers = workers(process)
+    wait_until(lambda: begun(tmp_path))
+    os.kill(numbers[1], signal.SIGSTOP)
+    process.kill()
+    wait_until(lambda: not any(map(is_alive, numbers)), seconds=20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", ["time.sleep(60)", "raise InputError('no rows')"])
+def test_output_that_nobody_reads_holds_up_no_end(tmp_path, start, code):
+    process = start(f"if rank == 0: print('x' * 300_000)\n{code}")
+    wait_until(lambda: begun(tmp_path))
+    if "sleep" in code:
+        process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == (130 if "sleep" in code else 2)
+    assert process.stderr.read() == (INTERRUPTED if "sleep" in code else "train: no rows\n")
+
+
+@pytest.mark.slow
+def test_a_port_that_is_taken_is_not_used(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = run(
+            tmp_path, TALK.replace('wait_for("seen")', "pass"), MASTER_ADDR="127.0.0.1", MASTER_PORT=port
+        )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ from viggo_pipe.training.worker import run_as_rank, run_as_worker
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+
+_SECONDS_TO_KILL = 25  # torchrun waits for 30
 
 
 def run_in_processes(name: str, main: Callable[[], dict | None], count: Callable[[], int]) -> int:
@@ -97,7 +100,8 @@ def _set_environment(count: int) -> None:
 def _explain(failures: Mapping[int, "ProcessFailure"], count: int) -> int:
     """Print what one of `count` workers failed with; return its exit status.
 
-    Bad input goes first, then a kill: either may have caused an unexpected error elsewhere.
+    Bad input goes first, then a kill: either may have caused an unexpected error elsewhere. But what does not
+    end after another's error, torchrun kills in the end.
 
     Raises:
         InputError: a worker was killed, or ended without a word.
@@ -109,7 +113,9 @@ def _explain(failures: Mapping[int, "ProcessFailure"], count: int) -> int:
         if error["status"] == BAD_INPUT:
             say(error["message"])
             return BAD_INPUT
-    interrupted = (INTERRUPTED, -signal.SIGTERM)  # by torchrun after another's failure, or by the user
+    interrupted = {INTERRUPTED, -signal.SIGTERM}  # by torchrun after another's failure, or by the user
+    if any(time.time() - error["timestamp"] > _SECONDS_TO_KILL for error in errors):
+        interrupted.add(-signal.SIGKILL)
     codes = {rank: failure.exitcode for rank, failure in failures.items()}
     codes = {rank: code for rank, code in codes.items() if code not in interrupted}
     for rank, code in codes.items():
