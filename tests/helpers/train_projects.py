@@ -22,7 +22,6 @@ from unittest.mock import patch
 from helpers.as_on_a_gpu import bf16_autocast
 from helpers.imports import ROOT
 
-import viggo_pipe  # noqa: F401 (silences libraries that are imported next)
 
 sys.path.insert(0, str(ROOT / "stages"))
 
