@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from itertools import islice
 from pathlib import Path
 
 import yaml
@@ -90,8 +91,8 @@ def _figures(workspace: Path, name: str) -> dict[str, float]:
 
 
 def write_predictions(workspace: Path) -> None:
-    """Write the training references as what both models predicted."""
-    for model in ("base", "tuned"):
+    """Write the training references as what both models predicted, and the first as a robustness set's."""
+    for name, rows in (("base", None), ("tuned", None), ("robustness/unseen_names", 1)):
         answers = (
             {
                 "id": row["id"],
@@ -99,9 +100,9 @@ def write_predictions(workspace: Path) -> None:
                 "reference": row["meaning_representation"],
                 "prediction": row["meaning_representation"],
             }
-            for row in read_jsonl(workspace / "data/raw/train.jsonl")
+            for row in islice(read_jsonl(workspace / "data/raw/train.jsonl"), rows)
         )
-        write_jsonl(workspace / f"predictions/{model}.jsonl", answers)
+        write_jsonl(workspace / f"predictions/{name}.jsonl", answers)
 
 
 def start_training(settings: dict[str, object]) -> None:
