@@ -8,8 +8,10 @@ from helpers.imports import ROOT
 from helpers.project import Project
 
 from viggo_pipe.cli.compare import compare_with_recorded
+from viggo_pipe.cli.git import current_commit
 from viggo_pipe.cli.record import record_run
 from viggo_pipe.cli.results import results_table
+from viggo_pipe.cli.stale import _changes
 from viggo_pipe.config.profiles import load_profile
 from viggo_pipe.core.checksums import sha256_of
 from viggo_pipe.core.errors import InputError
@@ -112,6 +114,28 @@ def test_a_repository_that_git_does_not_read_is_no_missing_one(workspace, monkey
     with pytest.raises(InputError, match=r"dubious ownership .* safe\.directory") as raised:
         record_run("ours")
     assert "\n" not in str(raised.value) and not (workspace / "results/ours.json").exists()
+
+
+def test_the_commit_is_of_this_repository_within_anothers_hook(workspace, monkeypatch, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    for folder in (workspace, other):
+        git(folder, "init", "--quiet")
+        git(folder, "commit", "--quiet", "--allow-empty", "-m", folder.name)
+    expected = current_commit()
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    assert current_commit() == expected
+
+
+def test_missing_code_is_a_change_and_missing_data_are_not():
+    missing = {
+        "data/raw/train.jsonl": "deleted",
+        "stages/train_lora.py": "deleted",
+        "src/viggo_pipe/core": "deleted",
+    }
+    assert [line.split(" (")[0] for line in _changes({"train": [{"changed deps": missing}]})] == [
+        "train: changed deps: stages/train_lora.py",
+        "train: changed deps: src/viggo_pipe/core",
+    ]
 
 
 def test_what_a_stage_cost_is_of_what_it_wrote(workspace):

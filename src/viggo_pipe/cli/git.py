@@ -1,9 +1,12 @@
 """What git says of the workspace."""
 
+import os
 import subprocess
 from pathlib import Path
 
 from viggo_pipe.core.errors import InputError, one_line
+
+_OTHERS = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR"}
 
 
 def current_commit() -> str | None:
@@ -16,7 +19,9 @@ def current_commit() -> str | None:
         return None
     command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True)
+        # In a hook, git's own variables name the repository that it was called in.
+        environment = {name: value for name, value in os.environ.items() if name not in _OTHERS}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
     except FileNotFoundError:
         return None
     if done.returncode:

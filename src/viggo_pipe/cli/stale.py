@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from viggo_pipe.core.errors import InputError, one_line
 
-# What is only missing here was not changed.
 _MISSING = ("deleted", "not in cache")
+_CODE = ("src/", "stages/")
 
 
 def stale_entries() -> list[str]:
@@ -34,5 +34,6 @@ def _changes(status: Mapping[str, list]) -> Iterator[str]:
                 for name, how in changed.items():
                     # Params stand under their file: {"params.yaml": {"lora": "modified"}}.
                     for what, state in how.items() if isinstance(how, dict) else [(name, how)]:
-                        if state not in _MISSING:
+                        # Data that are only missing here were not changed. Code is in git.
+                        if state not in _MISSING or what.startswith(_CODE):
                             yield f"{stage}: {kind}: {what} ({state})"
