@@ -238,6 +238,13 @@ def test_a_tokenizer_without_grammars_is_refused(project, write_model, monkeypat
     assert project.run(monkeypatch, "predict.py", "base") == 0
 
 
+def test_dropout_is_refused_where_lora_is_fused(project, write_model, capsys):
+    write_model("llama")
+    project.set(lora={"lora_dropout": 0.1}, train={"fuse_lora": True}, **NF4)
+    assert main(["check"]) == 2
+    assert "train.fuse_lora cannot have dropout: set lora.lora_dropout to 0" in refusal(capsys)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "modules", "kept"),

@@ -6,20 +6,13 @@ import json
 import os
 
 import pytest
+from helpers.csv_row import HEADER, READ, ROW
 from helpers.fetch_stage import DATASET, PUBLISHED, SPLITS, raw_rows, refused, run_fetch, succeeded
 
 from viggo_pipe.config.settings.dataset import DatasetSettings
 from viggo_pipe.core.errors import InputError
 from viggo_pipe.data.dataset import fetch_dataset
 from viggo_pipe.meaning.syntax import parse
-
-HEADER = b"gem_id,mr,ref\r\n"
-ROW = b'one,"inform(name[Doom], genres[shooter, action])","Doom, a ""shooter""."\r\n'
-READ = {
-    "id": "one",
-    "sentence": 'Doom, a "shooter".',
-    "meaning_representation": "inform(name[Doom], genres[shooter, action])",
-}
 
 
 def settings(**keys):

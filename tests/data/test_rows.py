@@ -5,20 +5,23 @@ import json
 import time
 
 import pytest
+from helpers.csv_row import HEADER, READ, ROW
 from hypothesis import given
 from hypothesis import strategies as st
 
 from viggo_pipe.core.errors import InputError
 from viggo_pipe.data.rows import read_rows
 
-HEADER = b"gem_id,mr,ref\r\n"
-ROW = b'one,"inform(name[Doom], genres[shooter, action])","Doom, a ""shooter""."\r\n'
-READ = {
-    "id": "one",
-    "sentence": 'Doom, a "shooter".',
-    "meaning_representation": "inform(name[Doom], genres[shooter, action])",
-}
 HUB = {"gem_id": "one", "meaning_representation": READ["meaning_representation"], "target": READ["sentence"]}
+
+
+def refusal(path):
+    """The line that refuses the file, which begins with its path."""
+    with pytest.raises(InputError) as caught:
+        list(read_rows(path, "own-test"))
+    said = str(caught.value)
+    assert said.startswith(str(path)) and len(said.splitlines()) == 1
+    return said
 
 
 @pytest.mark.parametrize(
@@ -105,11 +108,7 @@ def test_forms_of_csv_that_are_read(tmp_path, content):
 )
 def test_what_is_wrong_is_said_with_its_line(tmp_path, content, message):
     (tmp_path / "a.csv").write_bytes(content)
-    with pytest.raises(InputError) as caught:
-        list(read_rows(tmp_path / "a.csv", "own-test"))
-    assert str(caught.value).startswith(f"{tmp_path / 'a.csv'}")
-    assert message in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1
+    assert message in refusal(tmp_path / "a.csv")
 
 
 def test_a_long_value_is_not_shown_whole(tmp_path):
@@ -230,8 +229,5 @@ def test_ids_of_json_lines_may_be_numbers_or_missing(tmp_path):
 )
 def test_what_is_wrong_in_json_lines_is_said_with_its_line(tmp_path, content, message):
     (tmp_path / "a.jsonl").write_bytes(content)
-    with pytest.raises(InputError) as caught:
-        list(read_rows(tmp_path / "a.jsonl", "own-test"))
-    assert str(caught.value).startswith(f"{tmp_path / 'a.jsonl'}")
-    assert message in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1 and len(str(caught.value)) < 600
+    said = refusal(tmp_path / "a.jsonl")
+    assert message in said and len(said) < 600

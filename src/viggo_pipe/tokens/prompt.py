@@ -36,7 +36,7 @@ class PromptEncoder:
         bos: Any = tokenizer.bos_token_id
         self._bos: list[int] = [] if bos is None else [bos]
         self._eos: Any = tokenizer.eos_token_id
-        # A copy, since the settings below would count for all who use `tokenizer`. It takes a third of the
+        # A copy, since the settings below would count for all who use `tokenizer`. It takes two thirds of the
         # time of the tokenizer's own call, which makes offsets and masks as well.
         self._backend: Any = copy.deepcopy(tokenizer.backend_tokenizer) if tokenizer.is_fast else None
         if self._backend is not None:

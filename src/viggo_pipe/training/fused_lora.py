@@ -21,8 +21,7 @@ from peft.tuners.lora.bnb import Linear4bit
 from torch.nn import functional
 
 from viggo_pipe.core.errors import InputError
-
-FLOAT8_WIDTH = 16  # what torch's product of float8 matrices takes multiples of
+from viggo_pipe.training.fusable import check_fusable
 
 
 def fuse_lora(model: PeftModel, float8: bool = False) -> None:
@@ -44,15 +43,7 @@ def fuse_lora(model: PeftModel, float8: bool = False) -> None:
             raise InputError(
                 "train.fuse_lora needs weights in NF4: set quantize.bits to 4, or train.fuse_lora to false"
             )
-        if any(not isinstance(dropout, torch.nn.Identity) for dropout in module.lora_dropout.values()):
-            raise InputError(
-                "train.fuse_lora cannot have dropout: set lora.lora_dropout to 0, or train.fuse_lora to false"
-            )
-        if float8 and (module.in_features % FLOAT8_WIDTH or module.out_features % FLOAT8_WIDTH):
-            raise InputError(
-                f"train.float8 needs layers whose widths are multiples of {FLOAT8_WIDTH}, but one is "
-                f"{module.in_features} to {module.out_features} wide: set it to false"
-            )
+        check_fusable(module, float8)
         _fuse(module, float8)
 
 

@@ -13,7 +13,7 @@ from viggo_pipe.cli.planning.sources import Sources
 from viggo_pipe.core.errors import InputError
 from viggo_pipe.decoding.generate import check_prompts
 from viggo_pipe.models.architecture import base_of
-from viggo_pipe.training.fused_lora import FLOAT8_WIDTH
+from viggo_pipe.training.fusable import check_fusable
 from viggo_pipe.training.lora import add_adapter
 from viggo_pipe.training.rows import check_rows, with_something_to_learn
 
@@ -46,7 +46,7 @@ def check_model(estimate: Estimate, sources: Sources) -> str:
 
 
 def _check_fusable(model: PeftModel, float8: bool) -> None:
-    """Check that the adapter of `model` will lie on weights in NF4, as `fuse_lora` does once there are some.
+    """Check of `model` without weights what `fuse_lora` does once there are some.
 
     bitsandbytes quantizes no output head, no embedding, and no layer of the model's own kind.
     """
@@ -59,9 +59,4 @@ def _check_fusable(model: PeftModel, float8: bool) -> None:
                 f"train.fuse_lora needs weights in NF4, but {name} stays in 16 bits: leave it out of "
                 "lora.target_modules, or set train.fuse_lora to false"
             )
-        widths: Any = (layer.in_features, layer.out_features)
-        if float8 and any(width % FLOAT8_WIDTH for width in widths):
-            raise InputError(
-                f"train.float8 needs layers whose widths are multiples of {FLOAT8_WIDTH}, but {name} is "
-                f"{widths[0]} to {widths[1]} wide: set it to false"
-            )
+        check_fusable(layer, float8)
